@@ -1,0 +1,3 @@
+module chatplatform.io/svckit
+
+go 1.26.0
