@@ -1,0 +1,148 @@
+// Package httpserver is the HTTP shell of a service: an application that turns
+// returned errors into answers, and the server that carries it.
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"chatplatform.io/svckit/fault"
+)
+
+// MaxBody is the largest request body that is served, in bytes.
+const MaxBody = 1 << 20
+
+// Options say how an application answers and where it reports.
+type Options struct {
+	Logger   *slog.Logger
+	Registry prometheus.Registerer
+	Tracer   trace.Tracer
+	// Timeout ends the context that a handler works under. Handlers that wait
+	// on purpose set a context of their own.
+	Timeout time.Duration
+	// RPC names the methods (/api/<method>) whose errors take the RPC form.
+	RPC []string
+}
+
+type app struct {
+	Options
+	rpc      map[string]bool
+	metrics  *requestMetrics
+	carriers propagation.TraceContext
+}
+
+// NewApp makes an application whose handlers return their errors. Around
+// every request it sets the request id, a deadline and a trace span, counts
+// and times it by route pattern, makes a 500 of a panic, refuses bodies over
+// MaxBody and writes errors in the envelope of the path's family. An internal
+// error is logged once, with its cause; the caller sees only the request id.
+//
+// Strings taken from the context are copies and may be kept.
+func NewApp(o Options) *fiber.App {
+	a := &app{Options: o, rpc: map[string]bool{}, metrics: newRequestMetrics(o.Registry)}
+	for _, method := range o.RPC {
+		a.rpc["/api/"+method] = true
+	}
+	f := fiber.New(fiber.Config{
+		DisableStartupMessage: true,
+		CaseSensitive:         true,
+		StrictRouting:         true,
+		Immutable:             true,
+		ErrorHandler:          func(c *fiber.Ctx, err error) error { a.answer(c, err); return nil },
+	})
+	f.Use(a.around)
+	return f
+}
+
+// around is the one middleware; see NewApp.
+func (a *app) around(c *fiber.Ctx) error {
+	start := time.Now()
+	RequestID(c.Context())
+	ctx, cancel := context.WithTimeout(a.extract(c), a.Timeout)
+	defer cancel()
+	ctx, span := a.Tracer.Start(ctx, c.Method(), trace.WithSpanKind(trace.SpanKindServer))
+	defer span.End()
+	c.SetUserContext(ctx)
+
+	if err := a.protect(c); err != nil {
+		a.answer(c, err)
+	}
+	route := pattern(c)
+	span.SetName(c.Method() + " " + route)
+	a.metrics.observe(c.Method(), route, c.Response().StatusCode(), time.Since(start))
+	return nil
+}
+
+// protect runs the handlers and makes an error of a panic.
+func (a *app) protect(c *fiber.Ctx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	if len(c.Request().Body()) > MaxBody {
+		return fault.ErrTooLarge
+	}
+	return c.Next()
+}
+
+// answer writes err in the envelope of its family and logs what is ours.
+func (a *app) answer(c *fiber.Ctx, err error) {
+	f := a.fault(c, err)
+	if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
+		a.Logger.ErrorContext(c.UserContext(), "request failed",
+			"request_id", RequestID(c.Context()), "method", c.Method(), "route", pattern(c), "error", err.Error())
+	}
+	unknown := pattern(c) == unmatched && IsRPC(c.Method(), c.Path())
+	if unknown || a.rpc[c.Path()] {
+		WriteRPCFault(c.Context(), f)
+		return
+	}
+	WriteFault(c.Context(), f)
+}
+
+// fault translates the router's own errors, deadlines and, last, everything
+// else.
+func (a *app) fault(c *fiber.Ctx, err error) *fault.Fault {
+	var routing *fiber.Error
+	switch {
+	case errors.As(err, &routing) && routing.Code == http.StatusMethodNotAllowed:
+		return fault.ErrMethodNotAllowed
+	case errors.As(err, &routing) && routing.Code == http.StatusNotFound:
+		return fault.ErrNotFound.Say("There is no %s %s here.", c.Method(), c.Path())
+	case errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*fault.Fault)):
+		return fault.ErrUnavailable.Because(err)
+	}
+	return fault.Of(err)
+}
+
+// extract continues the trace that the client's traceparent names (W3C Trace
+// Context).
+func (a *app) extract(c *fiber.Ctx) context.Context {
+	carrier := propagation.MapCarrier{
+		"traceparent": c.Get("traceparent"),
+		"tracestate":  c.Get("tracestate"),
+	}
+	return a.carriers.Extract(context.Background(), carrier)
+}
+
+const unmatched = "unmatched"
+
+// pattern is the route that matched, for labels: never the path itself, which
+// has ids in it and no bound.
+func pattern(c *fiber.Ctx) string {
+	if route := c.Route(); route != nil && route.Path != "/" {
+		return route.Path
+	}
+	return unmatched
+}

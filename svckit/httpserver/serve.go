@@ -1,0 +1,134 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"golang.org/x/sync/errgroup"
+
+	"chatplatform.io/svckit/fault"
+)
+
+// A Door is a listener and what answers on it.
+type Door struct {
+	Listener net.Listener
+	Handler  fasthttp.RequestHandler
+}
+
+// ServeOptions say how a service leaves.
+type ServeOptions struct {
+	Logger *slog.Logger
+	Ready  *Readiness // turned off first; may be nil
+	// DrainDelay is how long requests are still taken after readiness went
+	// off, for load balancers to notice.
+	DrainDelay time.Duration
+	// Grace is how long requests in flight may take to end.
+	Grace time.Duration
+}
+
+// Serve answers on all doors until ctx ends, then drains: readiness off, a
+// wait of DrainDelay, no new connections, up to Grace for requests in flight.
+// It returns nil after a drain, and an error where a door broke. It closes
+// the listeners.
+func Serve(ctx context.Context, o ServeOptions, doors ...Door) error {
+	group, running := errgroup.WithContext(ctx)
+	servers := make([]*fasthttp.Server, len(doors))
+	for i, door := range doors {
+		servers[i] = newServer(door.Handler, o.Logger)
+		group.Go(func() error {
+			if err := servers[i].Serve(door.Listener); err != nil {
+				return fmt.Errorf("serve %s: %w", door.Listener.Addr(), err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		<-running.Done()
+		return drain(ctx, o, servers)
+	})
+	return group.Wait()
+}
+
+func drain(ctx context.Context, o ServeOptions, servers []*fasthttp.Server) error {
+	if o.Ready != nil {
+		o.Ready.Drain()
+	}
+	if ctx.Err() != nil && o.DrainDelay > 0 {
+		time.Sleep(o.DrainDelay) //nolint:forbidigo // the delay is the feature
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Grace)
+	defer cancel()
+	var failed []error
+	for _, server := range servers {
+		if err := server.ShutdownWithContext(grace); err != nil {
+			failed = append(failed, fmt.Errorf("requests were still in flight after %s: %w", o.Grace, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// newServer is the one place where server-level limits stand: those of an
+// application mounted behind another handler have no effect.
+func newServer(h fasthttp.RequestHandler, logger *slog.Logger) *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler:               h,
+		ErrorHandler:          refuse,
+		Logger:                quiet{logger},
+		MaxRequestBodySize:    2 * MaxBody, // above MaxBody the application refuses, so that the answer is read
+		ReadBufferSize:        16 << 10,    // bounds the request's head; tokens are long
+		ReadTimeout:           30 * time.Second,
+		WriteTimeout:          60 * time.Second,
+		IdleTimeout:           120 * time.Second,
+		Concurrency:           64 << 10,
+		CloseOnShutdown:       true,
+		NoDefaultServerHeader: true,
+		NoDefaultContentType:  true,
+		SecureErrorLogMessage: true,
+	}
+}
+
+// refuse answers what never became a request.
+func refuse(ctx *fasthttp.RequestCtx, err error) {
+	f := fault.ErrInvalid.Say("This is not a valid HTTP request.")
+	var small *fasthttp.ErrSmallBuffer
+	var timeout net.Error
+	status := 0
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		swallow(ctx.Conn())
+		f = fault.ErrTooLarge
+	case errors.As(err, &small):
+		f, status = fault.ErrInvalid.Say("The request's headers are larger than 16 KiB."), fasthttp.StatusRequestHeaderFieldsTooLarge
+	case errors.As(err, &timeout) && timeout.Timeout():
+		f, status = fault.ErrInvalid.Say("The request did not arrive in time."), fasthttp.StatusRequestTimeout
+	}
+	WriteFault(ctx, f)
+	if status != 0 {
+		ctx.SetStatusCode(status)
+	}
+}
+
+// swallow reads a bounded rest of a body that is too large: a connection
+// closed with unread bytes is reset, and the client would not see the answer.
+func swallow(conn net.Conn) {
+	const most, patience = 16 << 20, 2 * time.Second
+	if conn.SetReadDeadline(time.Now().Add(patience)) == nil {
+		_, _ = io.CopyN(io.Discard, conn, most) // ends by the deadline, whatever comes
+	}
+}
+
+// quiet passes the server's own lines on as debug lines; what matters of them
+// is answered and counted elsewhere.
+type quiet struct{ logger *slog.Logger }
+
+// Printf implements fasthttp.Logger.
+func (q quiet) Printf(format string, args ...any) {
+	q.logger.Debug("http server: " + strings.TrimSpace(fmt.Sprintf(format, args...)))
+}

@@ -1,0 +1,62 @@
+// Package ratelimit limits how often something may happen per key, by the
+// generic cell rate algorithm (ITU-T I.371): one instant of memory a key.
+package ratelimit
+
+import (
+	"time"
+
+	"github.com/maypok86/otter/v2"
+)
+
+// A Limiter lets each key through at a steady rate with a burst. It lives in
+// the memory of one process and is safe for concurrent use. It remembers at
+// most its capacity of keys; beyond that it forgets the least used ones, which
+// then start afresh.
+type Limiter struct {
+	interval time.Duration // between two events at the steady rate
+	burst    time.Duration // how far ahead of the steady rate a key may run
+	now      func() time.Time
+	next     *otter.Cache[string, time.Time]
+}
+
+// New makes a limiter of perSecond events a second with a burst of at least
+// one, for at most capacity keys.
+func New(perSecond float64, burst, capacity int, now func() time.Time) *Limiter {
+	interval := time.Duration(float64(time.Second) / perSecond)
+	return &Limiter{
+		interval: interval,
+		burst:    interval * time.Duration(max(burst, 1)-1),
+		now:      now,
+		next:     otter.Must(&otter.Options[string, time.Time]{MaximumSize: capacity}),
+	}
+}
+
+// Take spends one event of key. When none is left it spends nothing and
+// returns how long to wait for the next one.
+func (l *Limiter) Take(key string) (wait time.Duration, ok bool) {
+	now := l.now()
+	l.next.Compute(key, func(due time.Time, found bool) (time.Time, otter.ComputeOp) {
+		if !found || due.Before(now) {
+			due = now
+		}
+		wait = due.Sub(now) - l.burst
+		if wait > 0 {
+			return due, otter.CancelOp
+		}
+		return due.Add(l.interval), otter.WriteOp
+	})
+	if wait > 0 {
+		return wait, false
+	}
+	return 0, true
+}
+
+// Wait tells, without spending anything, how long key must wait for its next
+// event; zero means that Take would succeed.
+func (l *Limiter) Wait(key string) time.Duration {
+	due, found := l.next.GetIfPresent(key)
+	if !found {
+		return 0
+	}
+	return max(0, due.Sub(l.now())-l.burst)
+}
