@@ -3,22 +3,15 @@ module chatplatform.io/hack
 go 1.26.0
 
 require (
-	chatplatform.io/auth-svc v0.0.0
-	chatplatform.io/auth-svc/accounts v0.0.0
-	chatplatform.io/chat-svc v0.0.0
-	chatplatform.io/edge v0.0.0
-	chatplatform.io/local v0.0.0
 	chatplatform.io/svckit v0.0.0
+	github.com/stretchr/testify v1.12.1
+	sigs.k8s.io/yaml v1.6.0
+)
+
+require (
+	github.com/caarlos0/env/v11 v11.4.2 // indirect
+	go.yaml.in/yaml/v2 v2.4.2 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
 
 replace chatplatform.io/svckit => ../svckit
-
-replace chatplatform.io/auth-svc => ../auth-svc
-
-replace chatplatform.io/auth-svc/accounts => ../auth-svc/accounts
-
-replace chatplatform.io/chat-svc => ../chat-svc
-
-replace chatplatform.io/edge => ../edge
-
-replace chatplatform.io/local => ../local
