@@ -13,7 +13,7 @@ import (
 
 const (
 	startWait = 30 * time.Second // a recovery after a crash is part of a start
-	lockWait  = 5 * time.Second // an engine whose parent was killed is on its way out
+	lockWait  = 5 * time.Second  // an engine whose parent was killed is on its way out
 )
 
 // Options say where an engine keeps its data and to whom it reports.

@@ -1,0 +1,67 @@
+package mongodb
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+const epochBytes = 16
+
+// Epoch is a random string of 32 hexadecimal digits, made once and the same for
+// every process. Cursors and event ids carry it: whoever restores a backup
+// deletes the document "epoch" of the collection "schema", which starts a new
+// epoch, so that positions from the lost future are refused.
+func (db *DB) Epoch(ctx context.Context) (string, error) {
+	value, err := db.once(ctx, "epoch", epochBytes)
+	return hex.EncodeToString(value), err
+}
+
+// Secret is size random bytes, made once under a name and the same for every
+// process. It is meant for keys whose loss would not give anybody access, such
+// as those of cursors; it is as safe as the database.
+func (db *DB) Secret(ctx context.Context, name string, size int) ([]byte, error) {
+	value, err := db.once(ctx, "secret:"+name, size)
+	if err != nil {
+		return nil, err
+	}
+	if len(value) != size {
+		return nil, fmt.Errorf("secret %s of %s has %d bytes and not %d", name, db.Name(), len(value), size)
+	}
+	return value, nil
+}
+
+// once reads a value, or stores a random one; of several at once all get the
+// one that was stored, after a majority has it.
+func (db *DB) once(ctx context.Context, id string, size int) ([]byte, error) {
+	var found struct {
+		Value []byte `bson:"value"`
+	}
+	keep := db.Collection(schemaCollection)
+	byID := bson.D{{Key: "_id", Value: id}}
+	err := keep.FindOne(ctx, byID).Decode(&found)
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		fresh := make([]byte, size)
+		_, _ = rand.Read(fresh) // never fails: crypto/rand ends the process instead
+		insert := func() error {
+			return keep.FindOneAndUpdate(ctx, byID,
+				bson.D{{Key: "$setOnInsert", Value: bson.D{{Key: "value", Value: fresh}}}},
+				options.FindOneAndUpdate().SetUpsert(true).SetReturnDocument(options.After)).Decode(&found)
+		}
+		// Two upserts that meet: one is refused as a duplicate and finds the
+		// other's value when it comes again.
+		if err = insert(); mongo.IsDuplicateKeyError(err) {
+			err = insert()
+		}
+	}
+	if err != nil {
+		return nil, Fault(fmt.Errorf("read %s of %s: %w", id, db.Name(), err))
+	}
+	return found.Value, nil
+}

@@ -1,0 +1,129 @@
+package mongodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+)
+
+const (
+	defaultTimeout  = 5 * time.Second
+	defaultMaxPool  = 100
+	selectionWait   = 2 * time.Second
+	disconnectGrace = 5 * time.Second
+)
+
+// Settings say where a database is and how much of it a service may use.
+type Settings struct {
+	URI      string        `env:"MONGODB_URI" doc:"connection string of MongoDB 7 or newer, a replica set or a sharded cluster"`
+	Database string        `env:"MONGODB_DATABASE" doc:"name of the service's own database; empty means the service's name"`
+	Timeout  time.Duration `env:"MONGODB_TIMEOUT" envDefault:"5s" doc:"longest that one operation, with its retries, may take"`
+	MaxPool  uint64        `env:"MONGODB_MAX_POOL" envDefault:"100" doc:"most connections of one process to one server"`
+
+	// Monitors watch every command, beside the metrics; tests count with them.
+	Monitors []*event.CommandMonitor `env:"-"`
+}
+
+// A DB is a service's own database. It is safe for concurrent use. Errors of
+// the embedded Database's calls are the driver's: pass them through Fault.
+type DB struct {
+	*mongo.Database
+}
+
+// Open connects and reaches the database once; with the database away it is
+// fault.ErrUnavailable after 2 s. Settings without a timeout or a pool size get
+// 5 s and 100. Metrics are registered on reg, which must not have them yet. The
+// caller owns the DB and must Close it.
+//
+// Operations run for Settings.Timeout at most when their context has no
+// deadline of its own. A change stream's maxAwaitTime must stay below it.
+func Open(ctx context.Context, s Settings, logger *slog.Logger, reg prometheus.Registerer) (*DB, error) {
+	if s.URI == "" || s.Database == "" {
+		return nil, errors.New("open the database: both MONGODB_URI and a database name are needed")
+	}
+	if s.Timeout == 0 {
+		s.Timeout = defaultTimeout
+	}
+	if s.MaxPool == 0 {
+		s.MaxPool = defaultMaxPool
+	}
+	metrics, err := newMetrics(reg, logger)
+	if err != nil {
+		return nil, err
+	}
+	client, err := mongo.Connect(clientOptions(s, metrics))
+	if err != nil {
+		// The driver's words may hold the URI, and that a password.
+		return nil, errors.New("open the database: MONGODB_URI is not a connection string that the driver takes")
+	}
+	db := &DB{Database: client.Database(s.Database)}
+	if err := db.Ping(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("reach the database: %w", err), db.Close(context.WithoutCancel(ctx)))
+	}
+	return db, nil
+}
+
+func clientOptions(s Settings, m *metrics) *options.ClientOptions {
+	journaled := true
+	monitors := append([]*event.CommandMonitor{m.commands()}, s.Monitors...)
+	return options.Client().
+		ApplyURI(s.URI).
+		SetAppName(s.Database).
+		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journaled}).
+		SetReadConcern(readconcern.Majority()).
+		SetReadPreference(readpref.Primary()).
+		SetRetryWrites(true).
+		SetRetryReads(true).
+		SetTimeout(s.Timeout).
+		SetServerSelectionTimeout(selectionWait).
+		SetConnectTimeout(selectionWait).
+		SetMaxPoolSize(s.MaxPool).
+		SetMonitor(fanOut(monitors)).
+		SetPoolMonitor(m.pool()).
+		SetServerMonitor(m.topology())
+}
+
+// Close ends all connections, waiting up to 5 s for operations under way.
+func (db *DB) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, disconnectGrace)
+	defer cancel()
+	if err := db.Client().Disconnect(ctx); err != nil {
+		return fmt.Errorf("close the database: %w", err)
+	}
+	return nil
+}
+
+// Ping asks the primary for a sign of life. It answers within 2 s; the error
+// is fault.ErrUnavailable.
+func (db *DB) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, selectionWait)
+	defer cancel()
+	return Fault(db.Client().Ping(ctx, readpref.Primary()))
+}
+
+// Transact runs do in one transaction: all its writes are kept or none. do gets
+// a context that every operation of the transaction must use, and may run more
+// than once, so it must change nothing outside the database. Conflicts with
+// other transactions are tried again until Settings.Timeout has passed, then
+// they are fault.ErrUnavailable; an error of do aborts and comes back as it is.
+func (db *DB) Transact(ctx context.Context, do func(ctx context.Context) error) error {
+	session, err := db.Client().StartSession()
+	if err != nil {
+		return Fault(fmt.Errorf("start a session: %w", err))
+	}
+	defer session.EndSession(context.WithoutCancel(ctx))
+	_, err = session.WithTransaction(ctx, func(ctx context.Context) (any, error) {
+		return nil, do(ctx)
+	})
+	return Fault(err)
+}

@@ -1,0 +1,116 @@
+package svctest
+
+import (
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A Proxy stands between a service and its database, so that a test can take
+// the database away and give it back.
+type Proxy struct {
+	target string
+	ln     net.Listener
+	served sync.WaitGroup
+
+	mu    sync.Mutex
+	cut   bool
+	conns map[net.Conn]struct{}
+}
+
+// NewProxy starts a proxy to the database of a connection string, which must
+// name one host, and gives the connection string that goes through it. The
+// proxy ends with the test.
+func NewProxy(t testing.TB, uri string) (proxied string, p *Proxy) {
+	t.Helper()
+	target, err := url.Parse(uri)
+	require.NoError(t, err)
+	_, _, err = net.SplitHostPort(target.Host)
+	require.NoError(t, err, "the proxy needs a connection string with one host and port")
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p = &Proxy{target: target.Host, ln: ln, conns: map[net.Conn]struct{}{}}
+	p.served.Go(p.accept)
+	t.Cleanup(p.end)
+	target.Host = ln.Addr().String()
+	return target.String(), p
+}
+
+// Cut breaks every connection and refuses new ones, as a database that died.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = true
+	for conn := range p.conns {
+		_ = conn.Close()
+	}
+}
+
+// Restore lets new connections through.
+func (p *Proxy) Restore() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = false
+}
+
+func (p *Proxy) end() {
+	p.Cut()
+	_ = p.ln.Close()
+	p.served.Wait()
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.ln.Accept()
+		if err != nil {
+			return
+		}
+		p.served.Go(func() { p.join(client) })
+	}
+}
+
+// join copies both ways until either side ends or the proxy is cut.
+func (p *Proxy) join(client net.Conn) {
+	defer func() { _ = client.Close() }()
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer func() { _ = server.Close() }()
+	if !p.admit(client, server) {
+		return
+	}
+	defer p.dismiss(client, server)
+	var back sync.WaitGroup
+	back.Go(func() {
+		_, _ = io.Copy(client, server)
+		_ = client.Close()
+	})
+	_, _ = io.Copy(server, client)
+	_ = server.Close()
+	back.Wait()
+}
+
+func (p *Proxy) admit(conns ...net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cut {
+		return false
+	}
+	for _, conn := range conns {
+		p.conns[conn] = struct{}{}
+	}
+	return true
+}
+
+func (p *Proxy) dismiss(conns ...net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, conn := range conns {
+		delete(p.conns, conn)
+	}
+}
