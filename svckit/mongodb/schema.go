@@ -25,7 +25,12 @@ type Collection struct {
 	// ShardKey holds the fields, in order, by whose ranges a sharded cluster
 	// spreads the documents; every hot query carries them.
 	ShardKey []string
-	// Indexes are those beside _id. Keys must be a bson.D.
+	// Indexes are those beside _id. Keys must be a bson.D. The fields of a
+	// unique index, and those of its partial filter, are set when a document
+	// is inserted and never change: to change them, delete it and insert
+	// another. MongoDB would allow more, but shard keys forbid it in part, and
+	// the embedded engine keeps a key taken that an update left and lets two
+	// racing updates take the same one.
 	Indexes []mongo.IndexModel
 }
 
