@@ -2,15 +2,18 @@ package svctest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.uber.org/goleak"
 
 	"chatplatform.io/svckit/engine"
+	"chatplatform.io/svckit/mongodb"
 )
 
 const (
@@ -44,20 +47,24 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 
+	given := os.Getenv(uriVariable)
 	e, err := engine.Start(context.Background(), engine.Options{
-		URI: os.Getenv(uriVariable), Dir: filepath.Join(dir, "data"), Progress: os.Stderr,
+		URI: given, Dir: filepath.Join(dir, "data"), Progress: os.Stderr,
 	})
 	if err != nil {
 		return 1, err
+	}
+	if given == "" {
+		if err := expireSoon(e.URI()); err != nil {
+			return 1, errors.Join(err, stop(e))
+		}
 	}
 	if err := os.Setenv(uriVariable, e.URI()); err != nil {
 		return 1, fmt.Errorf("tell the tests where the database is: %w", err)
 	}
 	code = m.Run()
 
-	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
-	defer cancel()
-	if err := e.Stop(ctx); err != nil {
+	if err := stop(e); err != nil {
 		return code, err
 	}
 	if code == 0 {
@@ -66,6 +73,25 @@ func run(m *testing.M) (code int, err error) {
 		}
 	}
 	return code, nil
+}
+
+func stop(e *engine.Engine) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	return e.Stop(ctx)
+}
+
+// expireSoon makes the database look for expired documents every second, not
+// every minute. Only an engine of the tests' own is set like that.
+func expireSoon(uri string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	admin, err := open(ctx, mongodb.Settings{URI: uri, Database: "admin"})
+	if err != nil {
+		return err
+	}
+	err = admin.RunCommand(ctx, bson.D{{Key: "setParameter", Value: 1}, {Key: "ttlMonitorSleepSecs", Value: 1}}).Err()
+	return errors.Join(err, admin.Close(ctx))
 }
 
 // lingering are goroutines of fasthttp that no owner can end: its clock, and a
