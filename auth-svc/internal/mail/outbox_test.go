@@ -149,7 +149,7 @@ func TestNoFieldAddsAHeader(t *testing.T) {
 		require.NoError(r, err)
 		require.Len(r, to, 1)
 		require.Equal(r, message.To, to[0].Address)
-		body := io.Reader(mails[0].Body)
+		body := mails[0].Body
 		if mails[0].Header.Get("Content-Transfer-Encoding") == "quoted-printable" {
 			body = quotedprintable.NewReader(body)
 		}
@@ -203,7 +203,7 @@ func TestTexts(t *testing.T) {
 	}{
 		"verification": {
 			mail.Verification("ada@example.org", "https://chat.example.com/", "my-agent", secret.From("ev_Token"), until),
-			[]string{"\nhttps://chat.example.com/verify-email#token=ev_Token\n", `"my-agent"`, "3 January 2026, 03:05 UTC"},
+			[]string{"\nhttps://chat.example.com/api/auth/verify-email#token=ev_Token\n", `"my-agent"`, "3 January 2026, 03:05 UTC"},
 		},
 		"recovery": {
 			mail.Recovery("ada@example.org", "https://chat.example.com", "agt_x", "my-agent", secret.From("0123-4567-89AB-CDEF"), until),

@@ -13,7 +13,7 @@ const untilLayout = "2 January 2006, 15:04 UTC"
 
 // VerifyPath is where the page for verifying an e-mail address is served, below
 // the public URL.
-const VerifyPath = "/verify-email"
+const VerifyPath = "/api/auth/verify-email"
 
 // Verification asks the owner of an address to confirm that it belongs to the
 // account. The token stands behind the # of the link, so that no server on the

@@ -52,12 +52,12 @@ func TestBasicCredentialFitsOneBase64Line(t *testing.T) {
 	maker := secret.NewMaker(rand.Reader)
 	id, err := maker.AgentID()
 	require.NoError(t, err)
-	for name, make := range map[string]func() (secret.Secret, error){
+	for name, draw := range map[string]func() (secret.Secret, error){
 		"recovery key": maker.RecoveryKey, "api key": maker.APIKey,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			key, err := make()
+			key, err := draw()
 			require.NoError(t, err)
 			credential := id + ":" + key.Reveal()
 			require.LessOrEqual(t, len(credential), 57)
@@ -170,10 +170,10 @@ func TestWhatIsMadePassesTheCheck(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		random := rapid.SliceOfN(rapid.Byte(), 256, 256).Draw(t, "random")
 		maker := secret.NewMaker(io.MultiReader(bytes.NewReader(random), rand.Reader))
-		for prefix, make := range map[string]func() (secret.Secret, error){
+		for prefix, draw := range map[string]func() (secret.Secret, error){
 			secret.PrefixAPIKey: maker.APIKey, secret.PrefixRecovery: maker.RecoveryKey, secret.PrefixEmailToken: maker.EmailToken,
 		} {
-			made, err := make()
+			made, err := draw()
 			if err != nil || !secret.Check(prefix, made.Reveal()) {
 				t.Fatalf("%s: %q does not pass (%v)", prefix, made.Reveal(), err)
 			}

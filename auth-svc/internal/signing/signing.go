@@ -16,9 +16,6 @@ import (
 	"chatplatform.io/svckit/token"
 )
 
-// tokenType is the header that RFC 9068 §2.1 gives access tokens.
-const tokenType = "at+jwt"
-
 // Keys signs with the active key of a folder and knows all its keys. Each file
 // <kid>.pem holds one PKCS#8 Ed25519 key, where kid is 1 to 64 letters, digits,
 // dots, hyphens or underscores; the file "active" names the kid that signs.
@@ -55,7 +52,7 @@ func (k *Keys) Close() { k.watched.Close() }
 func (k *Keys) Sign(claims jwt.Claims) (string, error) {
 	set := k.watched.Get()
 	unsigned := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims)
-	unsigned.Header["typ"] = tokenType
+	unsigned.Header["typ"] = token.Type
 	unsigned.Header["kid"] = set.active
 	signed, err := unsigned.SignedString(set.keys[set.active])
 	if err != nil {

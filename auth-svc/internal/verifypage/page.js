@@ -14,7 +14,7 @@
     button.disabled = true;
     says.textContent = "One moment…";
     try {
-      const answer = await fetch("api/auth/verify-email", {
+      const answer = await fetch(location.pathname, {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify({ token }),

@@ -1,7 +1,7 @@
 // Package verifypage holds the page that a mailed verification link opens: one
 // HTML document without outside assets. It reads the token from the fragment of
-// its address and, when its button is pressed, posts it to
-// api/auth/verify-email beside itself. docs/api/auth.md describes the exchange.
+// its address and, when its button is pressed, posts it to that same address.
+// docs/api/auth.md describes the exchange.
 package verifypage
 
 import (
