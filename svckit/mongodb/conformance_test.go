@@ -19,7 +19,9 @@ import (
 // engine. They hold for MongoDB 7 and newer, and must hold for every engine
 // that stands in for it: run them with MONGODB_URI naming it. What MongoDB
 // does and the platform does not rely on is not here: that an update gives a
-// unique key free, for one (see Collection.Indexes).
+// unique key free (see Collection.Indexes), and that a findOneAndUpdate with
+// upsert that met another one answers with the document (insert, and read what
+// a refusal met, in one session).
 
 const racers = 32
 

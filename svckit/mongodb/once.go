@@ -9,7 +9,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
 const epochBytes = 16
@@ -39,29 +38,30 @@ func (db *DB) Secret(ctx context.Context, name string, size int) ([]byte, error)
 
 // once reads a value, or stores a random one; of several at once all get the
 // one that was stored, after a majority has it.
-func (db *DB) once(ctx context.Context, id string, size int) ([]byte, error) {
+func (db *DB) once(ctx context.Context, id string, size int) (value []byte, err error) {
+	err = db.Client().UseSession(ctx, func(ctx context.Context) error {
+		value, err = db.read(ctx, id)
+		if !errors.Is(err, mongo.ErrNoDocuments) {
+			return err
+		}
+		value = make([]byte, size)
+		_, _ = rand.Read(value) // never fails: crypto/rand ends the process instead
+		_, err = db.Collection(schemaCollection).InsertOne(ctx, bson.D{{Key: "_id", Value: id}, {Key: "value", Value: value}})
+		if mongo.IsDuplicateKeyError(err) { // another process was faster; the session sees what it met
+			value, err = db.read(ctx, id)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, Fault(fmt.Errorf("make or read %s of %s: %w", id, db.Name(), err))
+	}
+	return value, nil
+}
+
+func (db *DB) read(ctx context.Context, id string) ([]byte, error) {
 	var found struct {
 		Value []byte `bson:"value"`
 	}
-	keep := db.Collection(schemaCollection)
-	byID := bson.D{{Key: "_id", Value: id}}
-	err := keep.FindOne(ctx, byID).Decode(&found)
-	if errors.Is(err, mongo.ErrNoDocuments) {
-		fresh := make([]byte, size)
-		_, _ = rand.Read(fresh) // never fails: crypto/rand ends the process instead
-		insert := func() error {
-			return keep.FindOneAndUpdate(ctx, byID,
-				bson.D{{Key: "$setOnInsert", Value: bson.D{{Key: "value", Value: fresh}}}},
-				options.FindOneAndUpdate().SetUpsert(true).SetReturnDocument(options.After)).Decode(&found)
-		}
-		// Two upserts that meet: one is refused as a duplicate and finds the
-		// other's value when it comes again.
-		if err = insert(); mongo.IsDuplicateKeyError(err) {
-			err = insert()
-		}
-	}
-	if err != nil {
-		return nil, Fault(fmt.Errorf("read %s of %s: %w", id, db.Name(), err))
-	}
-	return found.Value, nil
+	err := db.Collection(schemaCollection).FindOne(ctx, bson.D{{Key: "_id", Value: id}}).Decode(&found)
+	return found.Value, err
 }
