@@ -44,11 +44,25 @@ type mailpit struct {
 	client *http.Client
 }
 
-// startMailpit runs the server with extra flags until the test ends.
+// startMailpit runs the server with extra flags until the test ends. A port that
+// another program took in between is no failure: it tries others.
 func startMailpit(t *testing.T, flags ...string) *mailpit {
 	t.Helper()
 	program, err := findMailpit()
 	require.NoError(t, err)
+	for range 3 {
+		server, ended := runMailpit(t, program, flags)
+		require.Eventually(t, func() bool { return server.ready() || isClosed(ended) }, 30*time.Second, 20*time.Millisecond)
+		if !isClosed(ended) {
+			return server
+		}
+	}
+	require.Fail(t, "mailpit ends at once")
+	return nil
+}
+
+func runMailpit(t *testing.T, program string, flags []string) (server *mailpit, ended <-chan struct{}) {
+	t.Helper()
 	smtp, api := freePort(t), freePort(t)
 	args := append([]string{
 		"--smtp", fmt.Sprintf("127.0.0.1:%d", smtp), "--listen", fmt.Sprintf("127.0.0.1:%d", api),
@@ -59,30 +73,46 @@ func startMailpit(t *testing.T, flags ...string) *mailpit {
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	require.NoError(t, cmd.Start())
-	client := &http.Client{Timeout: 10 * time.Second}
+	waited := make(chan struct{})
+	go func() {
+		defer close(waited)
+		_ = cmd.Wait() // killed on purpose
+	}()
+	server = &mailpit{
+		port: smtp, api: fmt.Sprintf("http://127.0.0.1:%d", api), client: &http.Client{Timeout: 10 * time.Second},
+	}
 	t.Cleanup(func() {
 		stop()
-		_ = cmd.Wait() // killed on purpose
-		client.CloseIdleConnections()
+		<-waited
+		server.client.CloseIdleConnections()
 		if t.Failed() {
 			t.Log(output.String())
 		}
 	})
-	server := &mailpit{port: smtp, api: fmt.Sprintf("http://127.0.0.1:%d", api), client: client}
-	require.Eventually(t, func() bool {
-		conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", smtp), time.Second)
-		if err != nil {
-			return false
-		}
-		_ = conn.Close() // nothing was said
-		resp, err := client.Get(server.api + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = resp.Body.Close() // nothing was written
-		return resp.StatusCode == http.StatusOK
-	}, 30*time.Second, 20*time.Millisecond)
-	return server
+	return server, waited
+}
+
+func (m *mailpit) ready() bool {
+	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", m.port), time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close() // nothing was said
+	resp, err := m.client.Get(m.api + "/readyz")
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close() // nothing was written
+	return resp.StatusCode == http.StatusOK
+}
+
+func isClosed(ended <-chan struct{}) bool {
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // mails gives the raw mails that the server has taken, newest first.

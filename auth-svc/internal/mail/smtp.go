@@ -69,8 +69,8 @@ func NewSMTP(settings Settings, now func() time.Time, random io.Reader) (*SMTP, 
 	}
 	options := []mail.Option{
 		mail.WithPort(settings.Port), mail.WithTLSConfig(config), mail.WithoutNoop(),
-		// The client starts this anew with every mail; the limit is Send's.
-		mail.WithTimeout(2 * settings.Timeout),
+		// The client counts this anew in every phase; the limit is Send's, which cuts the line.
+		mail.WithTimeout(time.Hour),
 		// Encryption from the first byte is the line's doing, below.
 		mail.WithTLSPolicy(mail.NoTLS),
 	}
