@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,7 +16,7 @@ import (
 // A program is a database server on disk and how it is run.
 type program struct {
 	path string
-	args func(dir string) []string
+	args func(dir string) ([]string, error)
 	port func(line string) (port string, ok bool)
 	// settle makes a server that has just begun to listen take writes.
 	settle func(ctx context.Context, address string) error
@@ -39,12 +40,12 @@ func prepare(ctx context.Context, progress io.Writer) (*program, error) {
 // secantusArgs: without --sync-on-commit a journaled write is acknowledged
 // before it is on disk; the heartbeat is also what cuts the operations log,
 // which change streams resume from for a day or a million operations.
-func secantusArgs(dir string) []string {
+func secantusArgs(dir string) ([]string, error) {
 	return []string{
 		"--port", "0", "--storage-path", dir, "--sync-on-commit", "--cache-size", "256M",
 		"--noop-heartbeat-seconds", "10",
 		"--oplog-retention-seconds", "86400", "--oplog-max-entries", "1000000",
-	}
+	}, nil
 }
 
 func secantusPort(line string) (string, bool) {
@@ -56,11 +57,21 @@ func secantusPort(line string) (string, bool) {
 	return port, err == nil
 }
 
-func mongodArgs(dir string) []string {
-	return []string{
-		"--port", "0", "--bind_ip", "127.0.0.1", "--dbpath", dir, "--replSet", replicaSet,
-		"--wiredTigerCacheSizeGB", "0.25",
+// mongodArgs name a port that was free a moment ago: a replica set's member
+// must know its own.
+func mongodArgs(dir string) ([]string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("find a free port: %w", err)
 	}
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err := errors.Join(err, ln.Close()); err != nil {
+		return nil, fmt.Errorf("find a free port: %w", err)
+	}
+	return []string{
+		"--port", port, "--bind_ip", "127.0.0.1", "--dbpath", dir, "--replSet", replicaSet,
+		"--wiredTigerCacheSizeGB", "0.25",
+	}, nil
 }
 
 // mongodPort reads mongod's structured log.
@@ -79,7 +90,11 @@ func mongodPort(line string) (string, bool) {
 
 // start runs the program on a folder until it takes writes.
 func (pr *program) start(ctx context.Context, dir string, lock *os.File) (*Engine, error) {
-	p, err := spawn(pr.path, pr.args(dir), lock, pr.port)
+	args, err := pr.args(dir)
+	if err != nil {
+		return nil, err
+	}
+	p, err := spawn(pr.path, args, lock, pr.port)
 	if err != nil {
 		return nil, err
 	}

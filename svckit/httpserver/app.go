@@ -103,6 +103,11 @@ func (a *app) answer(c *fiber.Ctx, err error) {
 		a.Logger.ErrorContext(c.UserContext(), "request failed",
 			"request_id", RequestID(c.Context()), "method", c.Method(), "route", pattern(c), "error", err.Error())
 	}
+	var oauth *oauthError
+	if errors.As(err, &oauth) {
+		writeOAuthFault(c.Context(), f, oauth.name)
+		return
+	}
 	unknown := pattern(c) == unmatched && IsRPC(c.Method(), c.Path())
 	if unknown || a.rpc[c.Path()] {
 		WriteRPCFault(c.Context(), f)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -61,12 +62,22 @@ func WriteRPCFault(ctx *fasthttp.RequestCtx, f *fault.Fault) {
 	write(ctx, body{false, Status(f), statuses[f.Kind].kind + ": " + f.Message})
 }
 
-// WriteOAuthFault answers as RFC 6749 §5.2 has it:
-// {"error","error_description"}, with the code that name gives.
-func WriteOAuthFault(ctx *fasthttp.RequestCtx, f *fault.Fault, name string) {
+// AsOAuth has err answered as RFC 6749 §5.2 has it: {"error":<name>,
+// "error_description"}, with the status and headers of the fault in it.
+func AsOAuth(err error, name string) error { return &oauthError{err, name} }
+
+type oauthError struct {
+	error
+	name string
+}
+
+func (e *oauthError) Unwrap() error { return e.error }
+
+func writeOAuthFault(ctx *fasthttp.RequestCtx, f *fault.Fault, name string) {
 	begin(ctx, f)
 	ctx.Response.Header.Set("Cache-Control", "no-store")
-	write(ctx, map[string]string{"error": name, "error_description": f.Message})
+	// RFC 6749 allows no quotation mark in a description.
+	write(ctx, map[string]string{"error": name, "error_description": strings.ReplaceAll(f.Message, `"`, `'`)})
 }
 
 // begin sets what all error answers share: the status and the headers that

@@ -92,9 +92,24 @@ func Limit(raw string, fallback, most int) (int, error) {
 		return most, nil
 	}
 	if err != nil || n == 0 {
-		return 0, fault.Field("limit", "must be a whole number from 1 to %d", most)
+		return 0, limitFault(most)
 	}
 	return int(min(n, uint64(most))), nil //nolint:gosec // min bounds it
+}
+
+// Clamp is Limit for a page size in a JSON body; nil where it was left out.
+func Clamp(given *int, fallback, most int) (int, error) {
+	if given == nil {
+		return fallback, nil
+	}
+	if *given < 1 {
+		return 0, limitFault(most)
+	}
+	return min(*given, most), nil
+}
+
+func limitFault(most int) error {
+	return fault.Field("limit", "must be a whole number from 1 to %d", most)
 }
 
 // tooLarge tells a number that is only too large, which is served as the

@@ -17,10 +17,19 @@ type Proxy struct {
 	ln     net.Listener
 	served sync.WaitGroup
 
-	mu    sync.Mutex
-	cut   bool
-	conns map[net.Conn]struct{}
+	mu      sync.Mutex
+	changed *sync.Cond // of state
+	state   proxyState
+	conns   map[net.Conn]struct{}
 }
+
+type proxyState uint8
+
+const (
+	passing proxyState = iota
+	stalled
+	cut
+)
 
 // NewProxy starts a proxy to the database of a connection string, which must
 // name one host, and gives the connection string that goes through it. The
@@ -34,6 +43,7 @@ func NewProxy(t testing.TB, uri string) (proxied string, p *Proxy) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	p = &Proxy{target: target.Host, ln: ln, conns: map[net.Conn]struct{}{}}
+	p.changed = sync.NewCond(&p.mu)
 	p.served.Go(p.accept)
 	t.Cleanup(p.end)
 	target.Host = ln.Addr().String()
@@ -41,20 +51,25 @@ func NewProxy(t testing.TB, uri string) (proxied string, p *Proxy) {
 }
 
 // Cut breaks every connection and refuses new ones, as a database that died.
-func (p *Proxy) Cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cut = true
-	for conn := range p.conns {
-		_ = conn.Close()
-	}
-}
+func (p *Proxy) Cut() { p.become(cut) }
 
-// Restore lets new connections through.
-func (p *Proxy) Restore() {
+// Stall lets connections stand and passes nothing on, as a network that lost
+// its way: nobody is told of anything.
+func (p *Proxy) Stall() { p.become(stalled) }
+
+// Restore passes on what was held back and lets new connections through.
+func (p *Proxy) Restore() { p.become(passing) }
+
+func (p *Proxy) become(state proxyState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut = false
+	p.state = state
+	if state == cut {
+		for conn := range p.conns {
+			_ = conn.Close()
+		}
+	}
+	p.changed.Broadcast()
 }
 
 func (p *Proxy) end() {
@@ -87,18 +102,33 @@ func (p *Proxy) join(client net.Conn) {
 	defer p.dismiss(client, server)
 	var back sync.WaitGroup
 	back.Go(func() {
-		_, _ = io.Copy(client, server)
+		_, _ = io.Copy(gate{p, client}, server)
 		_ = client.Close()
 	})
-	_, _ = io.Copy(server, client)
+	_, _ = io.Copy(gate{p, server}, client)
 	_ = server.Close()
 	back.Wait()
+}
+
+// A gate holds bytes back while its proxy stalls.
+type gate struct {
+	proxy *Proxy
+	to    net.Conn
+}
+
+func (g gate) Write(piece []byte) (int, error) {
+	g.proxy.mu.Lock()
+	for g.proxy.state == stalled {
+		g.proxy.changed.Wait()
+	}
+	g.proxy.mu.Unlock()
+	return g.to.Write(piece)
 }
 
 func (p *Proxy) admit(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cut {
+	if p.state == cut {
 		return false
 	}
 	for _, conn := range conns {

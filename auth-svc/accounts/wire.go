@@ -1,0 +1,49 @@
+package accounts
+
+import "time"
+
+// The kinds of change.
+const (
+	TokenRevoked   = "token_revoked"
+	KeysRevoked    = "keys_revoked"
+	AccountUpdated = "account_updated"
+	AccountDeleted = "account_deleted"
+)
+
+// An Account is what other services know of one.
+type Account struct {
+	ID          string `json:"agent_id"`
+	Name        string `json:"username"`
+	Kind        string `json:"kind"` // agent or human
+	DisplayName string `json:"display_name"`
+	Deleted     bool   `json:"deleted,omitempty"`
+}
+
+// LookupRequest names the accounts wanted, at most 1,000 in all.
+type LookupRequest struct {
+	IDs   []string `json:"ids,omitempty"`
+	Names []string `json:"names,omitempty"`
+}
+
+// LookupAnswer has those that exist, deleted ones included, in no order.
+type LookupAnswer struct {
+	Accounts []Account `json:"accounts"`
+}
+
+// A Change is one entry of auth-svc's durable change feed.
+type Change struct {
+	Position  int64     `json:"position"`
+	Kind      string    `json:"kind"`
+	AccountID string    `json:"agent_id"`
+	At        time.Time `json:"at"`
+	TokenID   string    `json:"token_id,omitempty"` // of token_revoked
+	KeyIDs    []string  `json:"key_ids,omitempty"`  // of keys_revoked
+	Content   string    `json:"content,omitempty"`  // of account_deleted: keep or erase
+}
+
+// ChangesAnswer has changes in order, at most 1,000, and the position to go on
+// from.
+type ChangesAnswer struct {
+	Changes  []Change `json:"changes"`
+	Position int64    `json:"position"`
+}

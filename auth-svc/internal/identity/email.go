@@ -1,0 +1,149 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"chatplatform.io/auth-svc/internal/mail"
+	"chatplatform.io/auth-svc/internal/secret"
+	"chatplatform.io/svckit/fault"
+)
+
+const (
+	verificationTTL = 24 * time.Hour
+	codeTTL         = 15 * time.Minute
+	// A mail that could not be sent is tried again for this long.
+	verificationMailTTL = 24 * time.Hour
+	recoveryMailTTL     = time.Hour
+
+	firstTryTimeout = 3 * time.Second // of the try that a caller waits for
+	mailLease       = time.Minute     // one try in the background
+	mailBackoffMax  = 30 * time.Minute
+)
+
+// ErrProof is the refusal of a mailed link's token.
+var ErrProof = fault.Field("token", "this link is not valid, was used or has ended; ask for another")
+
+// VerifyEmail marks the address that the link was mailed to as verified. A
+// link works once.
+func (s *Service) VerifyEmail(ctx context.Context, given secret.Secret) error {
+	if !secret.Check(secret.PrefixEmailToken, given.Reveal()) {
+		return ErrProof
+	}
+	proof, err := s.Store.TakeVerification(ctx, s.Peppers.Candidates(given), s.Now())
+	if err != nil {
+		return fmt.Errorf("use a verification link: %w", notFoundIs(err, ErrProof))
+	}
+	if err := s.Store.VerifyEmail(ctx, proof.AccountID, proof.Email, s.Now()); err != nil {
+		return fmt.Errorf("verify the address of %s: %w", proof.AccountID, notFoundIs(err, ErrProof))
+	}
+	s.Audit.InfoContext(ctx, "e-mail verified", "account", proof.AccountID)
+	return nil
+}
+
+// ResendVerification mails a fresh link, which replaces the old one. It
+// returns when the link ends, or nil where the relay is away and the mail
+// follows.
+func (s *Service) ResendVerification(ctx context.Context, accountID string) (*time.Time, error) {
+	account, err := s.Living(ctx, accountID)
+	switch {
+	case err != nil:
+		return nil, err
+	case account.Email == "":
+		return nil, fault.ErrConflict.Say("The account has no e-mail address.")
+	case account.EmailVerifiedAt != nil:
+		return nil, fault.ErrConflict.Say("The e-mail address is verified already.")
+	}
+	return s.sendOrQueue(ctx, account, PurposeVerify), nil
+}
+
+// sendOrQueue tries to send at once, for a moment; what cannot be sent is
+// queued. It returns when the proof in the mail ends, or nil where it was not
+// sent.
+func (s *Service) sendOrQueue(ctx context.Context, account Account, purpose Purpose) *time.Time {
+	if s.Mailer == nil {
+		return nil
+	}
+	try, cancel := context.WithTimeout(ctx, firstTryTimeout)
+	defer cancel()
+	expires, err := s.send(try, account, purpose)
+	if err == nil {
+		return &expires
+	}
+	now := s.Now()
+	queued := s.Store.QueueMail(ctx, MailJob{
+		AccountID: account.ID, Purpose: purpose, Attempts: 1, Due: now.Add(time.Second), ExpiresAt: now.Add(verificationMailTTL),
+	})
+	s.Audit.WarnContext(ctx, "mail was not sent, it is tried again",
+		"account", account.ID, "purpose", purpose, "error", errors.Join(err, queued))
+	return nil
+}
+
+// send makes a proof, keeps its hash and mails it.
+func (s *Service) send(ctx context.Context, account Account, purpose Purpose) (time.Time, error) {
+	proof := Proof{Purpose: purpose, AccountID: account.ID, Email: account.Email}
+	var message mail.Message
+	if purpose == PurposeVerify {
+		value, err := s.Maker.EmailToken()
+		if err != nil {
+			return time.Time{}, err
+		}
+		proof.Secret, proof.ExpiresAt = s.Peppers.Hash(value), s.Now().Add(verificationTTL)
+		message = mail.Verification(account.Email, s.config.PublicURL, account.Name, value, proof.ExpiresAt)
+	} else {
+		code, err := s.Maker.RecoveryCode()
+		if err != nil {
+			return time.Time{}, err
+		}
+		canonical, _ := secret.ParseCode(code.Reveal()) // what the maker made is a code
+		proof.Secret, proof.ExpiresAt = s.Peppers.Hash(canonical), s.Now().Add(codeTTL)
+		message = mail.Recovery(account.Email, s.config.PublicURL, account.ID, account.Name, code, proof.ExpiresAt)
+	}
+	if err := s.Store.InsertProof(ctx, proof); err != nil {
+		return time.Time{}, fmt.Errorf("keep the %s proof of %s: %w", purpose, account.ID, err)
+	}
+	if err := s.Mailer.Send(ctx, message); err != nil {
+		return time.Time{}, fmt.Errorf("mail the %s proof of %s: %w", purpose, account.ID, err)
+	}
+	return proof.ExpiresAt, nil
+}
+
+// SendDue sends one mail that is due and reports whether there was one. It is
+// called again and again by the service's mail loop, on every replica.
+func (s *Service) SendDue(ctx context.Context) (bool, error) {
+	job, err := s.Store.LeaseMail(ctx, s.Now(), s.Now().Add(mailLease))
+	if errors.Is(err, fault.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("find a mail that is due: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, mailLease)
+	defer cancel()
+	account, err := s.Living(ctx, job.AccountID)
+	if errors.Is(err, fault.ErrNotFound) || err == nil && !job.wanted(account) {
+		return true, s.Store.DropMail(ctx, job)
+	}
+	if err == nil {
+		_, err = s.send(ctx, account, job.Purpose)
+	}
+	if err == nil {
+		return true, s.Store.DropMail(ctx, job)
+	}
+	due := s.Now().Add(min(time.Second<<min(job.Attempts, 12), mailBackoffMax))
+	if due.After(job.ExpiresAt) {
+		s.Audit.ErrorContext(ctx, "mail is given up", "account", job.AccountID, "purpose", job.Purpose, "error", err)
+		return true, s.Store.DropMail(ctx, job)
+	}
+	return true, errors.Join(err, s.Store.PutOffMail(ctx, job, due))
+}
+
+// wanted tells whether the mail still makes sense for the account.
+func (m MailJob) wanted(a Account) bool {
+	if m.Purpose == PurposeVerify {
+		return a.Email != "" && a.EmailVerifiedAt == nil
+	}
+	return a.EmailVerifiedAt != nil
+}

@@ -1,0 +1,79 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"chatplatform.io/auth-svc/internal/secret"
+	"chatplatform.io/svckit/fault"
+)
+
+// maxCodeAttempts bounds the guesses at one mailed code of 80 bits. It is far
+// above what a person needs, so that a stranger cannot use a code up.
+const maxCodeAttempts = 100
+
+// ErrCode is the refusal of a recovery code.
+var ErrCode = fault.ErrUnauthenticated.Say("The code is wrong or has ended; ask for another.")
+
+// ReplaceRecoveryKey makes a new recovery key for an account that proved the
+// old one. With revokeKeys every API key ends too.
+func (s *Service) ReplaceRecoveryKey(ctx context.Context, account Account, revokeKeys bool) (secret.Secret, error) {
+	fresh, err := s.Maker.RecoveryKey()
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	err = s.Store.ReplaceRecovery(ctx, account.ID, &account.Recovery, s.Peppers.Hash(fresh), revokeKeys, s.Now())
+	if err != nil {
+		return secret.Secret{}, fmt.Errorf("replace the recovery key of %s: %w", account.ID, notFoundIs(err, ErrCredential))
+	}
+	s.Audit.InfoContext(ctx, "recovery key replaced", "account", account.ID, "keys_revoked", revokeKeys)
+	return fresh, nil
+}
+
+// RequestRecovery has a code mailed to the verified address of an account, if
+// there is such an account and address; whether there is, the caller cannot
+// tell, neither by the answer nor by its time.
+func (s *Service) RequestRecovery(ctx context.Context, accountID string) error {
+	if !secret.CheckID(secret.PrefixAgent, accountID) {
+		return ErrAgentID
+	}
+	now := s.Now()
+	err := s.Store.QueueMail(ctx, MailJob{
+		AccountID: accountID, Purpose: PurposeRecover, Due: now, ExpiresAt: now.Add(recoveryMailTTL),
+	})
+	if err != nil {
+		return fmt.Errorf("queue a recovery mail of %s: %w", accountID, err)
+	}
+	s.Audit.InfoContext(ctx, "recovery requested", "account", accountID)
+	return nil
+}
+
+// ConfirmRecovery takes a mailed code and makes a new recovery key; every API
+// key of the account ends. Any fault of the pair is ErrCode.
+func (s *Service) ConfirmRecovery(ctx context.Context, accountID, typed string) (secret.Secret, error) {
+	code, ok := secret.ParseCode(typed)
+	if !ok || !secret.CheckID(secret.PrefixAgent, accountID) {
+		return secret.Secret{}, ErrCode
+	}
+	proof, err := s.Store.TryRecovery(ctx, accountID, s.Now(), maxCodeAttempts)
+	if err != nil && !errors.Is(err, fault.ErrNotFound) {
+		return secret.Secret{}, fmt.Errorf("confirm the recovery of %s: %w", accountID, err)
+	}
+	if !s.Peppers.Verify(code, proof.Secret) {
+		return secret.Secret{}, ErrCode
+	}
+	if err := s.Store.DropRecovery(ctx, accountID, proof.Secret); err != nil {
+		return secret.Secret{}, fmt.Errorf("use the recovery code of %s: %w", accountID, notFoundIs(err, ErrCode))
+	}
+	fresh, err := s.Maker.RecoveryKey()
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	err = s.Store.ReplaceRecovery(ctx, accountID, nil, s.Peppers.Hash(fresh), true, s.Now())
+	if err != nil {
+		return secret.Secret{}, fmt.Errorf("recover %s: %w", accountID, notFoundIs(err, ErrCode))
+	}
+	s.Audit.InfoContext(ctx, "account recovered by e-mail", "account", accountID)
+	return fresh, nil
+}

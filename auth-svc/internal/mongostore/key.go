@@ -1,0 +1,168 @@
+package mongostore
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"chatplatform.io/auth-svc/internal/identity"
+	"chatplatform.io/auth-svc/internal/secret"
+	"chatplatform.io/svckit/fault"
+	"chatplatform.io/svckit/mongodb"
+)
+
+type keyDoc struct {
+	ID         string     `bson:"_id"`
+	Account    string     `bson:"account"`
+	Name       string     `bson:"name"`
+	Hash       []byte     `bson:"hash"`
+	Pepper     int        `bson:"pepper"`
+	Scopes     []string   `bson:"scopes"`
+	CreatedAt  time.Time  `bson:"created_at"`
+	ExpiresAt  *time.Time `bson:"expires_at,omitempty"`
+	RevokedAt  *time.Time `bson:"revoked_at,omitempty"`
+	LastUsedAt *time.Time `bson:"last_used_at,omitempty"`
+}
+
+func keyDocOf(k identity.Key) keyDoc {
+	return keyDoc{
+		ID: k.ID, Account: k.AccountID, Name: k.Name, Hash: k.Secret.Hash, Pepper: k.Secret.Version,
+		Scopes: k.Scopes, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
+	}
+}
+
+func (d keyDoc) key() identity.Key {
+	return identity.Key{
+		ID: d.ID, AccountID: d.Account, Name: d.Name, Secret: secret.Hashed{Hash: d.Hash, Version: d.Pepper},
+		Scopes: d.Scopes, CreatedAt: d.CreatedAt, ExpiresAt: d.ExpiresAt, RevokedAt: d.RevokedAt, LastUsedAt: d.LastUsedAt,
+	}
+}
+
+// keyOf is the filter of one key; it carries the shard key.
+func keyOf(accountID, keyID string) bson.D {
+	return bson.D{{Key: "account", Value: accountID}, {Key: "_id", Value: keyID}}
+}
+
+// InsertKey implements identity.Store. It touches the account's document, so
+// that of two that would pass the quota, or meet a deletion, one is tried
+// again.
+func (s *Store) InsertKey(ctx context.Context, k identity.Key, most int) error {
+	return s.db.Transact(ctx, func(ctx context.Context) error {
+		err := matched(s.db.Collection(accounts).UpdateOne(ctx, living(k.AccountID),
+			set(bson.D{{Key: "keys_changed_at", Value: k.CreatedAt}, {Key: "keys_changed_by", Value: k.ID}})))
+		if err != nil {
+			return err
+		}
+		live, err := s.db.Collection(keys).CountDocuments(ctx, bson.D{
+			{Key: "account", Value: k.AccountID},
+			{Key: "revoked_at", Value: nil},
+			{Key: "$or", Value: bson.A{
+				bson.D{{Key: "expires_at", Value: nil}},
+				bson.D{{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: k.CreatedAt}}}},
+			}},
+		}, options.Count().SetLimit(int64(most)))
+		if err != nil {
+			return mongodb.Fault(err)
+		}
+		if live >= int64(most) {
+			return fault.ErrQuota.Say("The account has %d live keys, which is the most; revoke one first.", live).With("quota", "keys").With("limit", most)
+		}
+		_, err = s.db.Collection(keys).InsertOne(ctx, keyDocOf(k))
+		return mongodb.Fault(err)
+	})
+}
+
+// keysShown bounds the list of an account's keys, ended ones included.
+const keysShown = 500
+
+// Keys implements identity.Store.
+func (s *Store) Keys(ctx context.Context, accountID string) ([]identity.Key, error) {
+	docs, err := findAll[keyDoc](ctx, s.db.Collection(keys), bson.D{{Key: "account", Value: accountID}},
+		options.Find().SetSort(bson.D{{Key: "created_at", Value: -1}}).SetLimit(keysShown))
+	found := make([]identity.Key, len(docs))
+	for i, doc := range docs {
+		found[i] = doc.key()
+	}
+	return found, err
+}
+
+// Key implements identity.Store.
+func (s *Store) Key(ctx context.Context, accountID, keyID string) (identity.Key, error) {
+	doc, err := findOne[keyDoc](ctx, s.db.Collection(keys), keyOf(accountID, keyID))
+	return doc.key(), err
+}
+
+// KeyBySecret implements identity.Store.
+func (s *Store) KeyBySecret(ctx context.Context, accountID string, hashes []secret.Hashed) (identity.Key, error) {
+	candidates := make([][]byte, len(hashes))
+	for i, h := range hashes {
+		candidates[i] = h.Hash
+	}
+	doc, err := findOne[keyDoc](ctx, s.db.Collection(keys),
+		append(bson.D{{Key: "account", Value: accountID}}, among("hash", candidates)...))
+	return doc.key(), err
+}
+
+// RevokeKey implements identity.Store.
+func (s *Store) RevokeKey(ctx context.Context, accountID, keyID string, at time.Time) error {
+	return s.db.Transact(ctx, func(ctx context.Context) error {
+		doc, err := findOne[keyDoc](ctx, s.db.Collection(keys), keyOf(accountID, keyID))
+		if err != nil || doc.RevokedAt != nil {
+			return err
+		}
+		return s.revokeOne(ctx, accountID, keyID, at)
+	})
+}
+
+// revokeOne ends a key that is live, inside a transaction.
+func (s *Store) revokeOne(ctx context.Context, accountID, keyID string, at time.Time) error {
+	err := matched(s.db.Collection(keys).UpdateOne(ctx,
+		append(keyOf(accountID, keyID), bson.E{Key: "revoked_at", Value: nil}),
+		set(bson.D{{Key: "revoked_at", Value: at}})))
+	if err != nil {
+		return err
+	}
+	return s.appendChange(ctx, identity.Change{
+		Kind: identity.ChangeKeysRevoked, AccountID: accountID, At: at, KeyIDs: []string{keyID},
+	})
+}
+
+// RotateKey implements identity.Store.
+func (s *Store) RotateKey(ctx context.Context, old, fresh identity.Key, now, until time.Time) error {
+	return s.db.Transact(ctx, func(ctx context.Context) error {
+		err := s.endAt(ctx, old, now, until)
+		if err != nil {
+			return err
+		}
+		_, err = s.db.Collection(keys).InsertOne(ctx, keyDocOf(fresh))
+		return mongodb.Fault(err)
+	})
+}
+
+// endAt ends a live key, never later than it would have ended anyway.
+func (s *Store) endAt(ctx context.Context, old identity.Key, now, until time.Time) error {
+	if !until.After(now) {
+		return s.revokeOne(ctx, old.AccountID, old.ID, now)
+	}
+	if old.ExpiresAt != nil && old.ExpiresAt.Before(until) {
+		until = *old.ExpiresAt
+	}
+	return matched(s.db.Collection(keys).UpdateOne(ctx,
+		append(keyOf(old.AccountID, old.ID), bson.E{Key: "revoked_at", Value: nil}),
+		set(bson.D{{Key: "expires_at", Value: until}})))
+}
+
+// TouchKeys implements identity.Store.
+func (s *Store) TouchKeys(ctx context.Context, used []identity.KeyUse) error {
+	writes := make([]mongo.WriteModel, len(used))
+	for i, use := range used {
+		writes[i] = mongo.NewUpdateOneModel().
+			SetFilter(keyOf(use.AccountID, use.KeyID)).
+			SetUpdate(bson.D{{Key: "$max", Value: bson.D{{Key: "last_used_at", Value: use.At}}}})
+	}
+	_, err := s.db.Collection(keys).BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false))
+	return mongodb.Fault(err)
+}
