@@ -120,7 +120,7 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	if s.settings.TLS == Implicit {
 		line.tls = s.tls
 	}
-
+	defer line.close()
 	defer context.AfterFunc(ctx, line.close)()
 	client, err := mail.NewClient(s.settings.Host, slices.Concat(s.options, []mail.Option{mail.WithDialContextFunc(line.dial)})...)
 	if err != nil {
