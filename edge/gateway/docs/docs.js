@@ -11,7 +11,7 @@ function el(name, attributes, ...children) {
   for (const [key, value] of Object.entries(attributes ?? {})) {
     if (value !== undefined && value !== false) element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== ""));
+  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== ""));
   return element;
 }
 
@@ -83,34 +83,41 @@ function typeName(doc, schema) {
 // limits says in words what a schema demands beside its type.
 function limits(schema) {
   const said = [];
-  if (schema.enum) said.push("one of " + schema.enum.map((value) => "`" + value + "`").join(", "));
+  if (schema.enum) said.push((schema.enum.length > 1 ? "one of " : "always ") + schema.enum.map((value) => "`" + value + "`").join(", "));
   if (schema.minLength && schema.maxLength) said.push(`${schema.minLength} to ${schema.maxLength} characters`);
   else if (schema.maxLength) said.push(`at most ${schema.maxLength} characters`);
   else if (schema.minLength > 1) said.push(`at least ${schema.minLength} characters`);
   if (schema.minimum !== undefined) said.push(`at least ${schema.minimum}`);
   if (schema.maximum !== undefined) said.push(`at most ${schema.maximum}`);
-  if (schema.minItems) said.push(`at least ${schema.minItems} entries`);
+  if (schema.minItems) said.push(schema.minItems === 1 ? "not empty" : `at least ${schema.minItems} entries`);
   if (schema.maxItems !== undefined) said.push(`at most ${schema.maxItems} entries`);
   if (schema.pattern && schema.format !== "date-time") said.push("pattern `" + schema.pattern + "`");
   if (schema.default !== undefined) said.push("default `" + JSON.stringify(schema.default) + "`");
   return said.join("; ");
 }
 
+// mark tells the fields that a request must have, and those that an answer may lack.
+function mark(asked, required) {
+  if (asked) return required ? el("span", { class: "needed" }, "required") : "";
+  return required ? "" : el("span", { class: "lacking" }, "not always");
+}
+
 // rows lists the properties of an object, those of inner objects beneath.
-function rows(doc, schema, prefix = "", depth = 0) {
+function rows(doc, schema, asked, prefix = "", depth = 0) {
   if (depth > 6) return [];
   schema = flatten(doc, schema);
-  if (schema.type === "array") return rows(doc, schema.items ?? {}, prefix + "[]", depth + 1);
-  return Object.entries(schema.properties ?? {}).flatMap(([name, value]) => {
+  if (schema.type === "array") return rows(doc, schema.items ?? {}, asked, prefix + "[]", depth + 1);
+  const optional = ([name]) => !schema.required?.includes(name);
+  const properties = Object.entries(schema.properties ?? {}).sort((a, b) => optional(a) - optional(b));
+  return properties.flatMap(([name, value]) => {
     const property = flatten(doc, value);
     const own = property.type === "array" ? flatten(doc, property.items ?? {}) : property;
-    const needed = schema.required?.includes(name) && el("span", { class: "needed" }, "required");
     const path = prefix ? prefix + "." : "";
     const row = el("tr", {},
-      el("td", {}, el("code", {}, path ? el("span", { class: "nested" }, path) : "", name), needed || ""),
+      el("td", {}, el("code", {}, path ? el("span", { class: "nested" }, path) : "", name), mark(asked, schema.required?.includes(name))),
       el("td", {}, typeName(doc, property)),
       el("td", {}, prose(property.description), ...describe(limits(property)), own === property ? "" : describe(limits(own))));
-    return [row, ...rows(doc, property, path + name, depth + 1)];
+    return [row, ...rows(doc, property, asked, path + name, depth + 1)];
   });
 }
 
@@ -124,7 +131,7 @@ function table(head, body) {
 }
 
 // schemaView shows a schema: alternatives, a table of properties, or a line.
-function schemaView(doc, schema) {
+function schemaView(doc, schema, asked) {
   schema = flatten(doc, schema);
   const shown = [];
   for (const [key, words] of [["oneOf", "Exactly one of these"], ["anyOf", "At least one of these"]]) {
@@ -133,28 +140,29 @@ function schemaView(doc, schema) {
     if (choices.every((choice) => choice.required && !choice.properties)) {
       shown.push(el("p", {}, words + ": ", inline(choices.map((choice) => "`" + choice.required.join("` and `") + "`").join(", "))));
     } else {
-      shown.push(el("p", {}, words + ":"), ...choices.map((choice) => schemaView(doc, choice)));
+      shown.push(el("p", {}, words + ":"), ...choices.map((choice) => schemaView(doc, choice, asked)));
     }
   }
-  const listed = rows(doc, schema);
+  const listed = rows(doc, schema, asked);
   if (listed.length > 0) shown.push(table(["Field", "Type", "Meaning"], listed));
   else if (schema.type) shown.push(el("p", {}, typeName(doc, schema), ". ", inline(limits(schema))));
   return el("div", {}, shown);
 }
 
-function examplesView(doc, media) {
+function examplesView(doc, type, media) {
   return Object.values(media.examples ?? {}).map((entry) => {
     const example = resolve(doc, entry);
-    const text = typeof example.value === "string" ? example.value : JSON.stringify(example.value, null, 2);
+    const form = type === "application/x-www-form-urlencoded";
+    const text = form ? new URLSearchParams(example.value).toString() : JSON.stringify(example.value, null, 2);
     return el("div", {}, example.summary ? el("p", { class: "soft" }, example.summary) : "", el("pre", { tabindex: "0" }, el("code", {}, text)));
   });
 }
 
-function bodyView(doc, body) {
+function bodyView(doc, body, asked) {
   const types = Object.entries(body.content ?? {});
   return types.flatMap(([type, media], i) => {
     const same = i > 0 && JSON.stringify(media.schema) === JSON.stringify(types[0][1].schema);
-    return [el("p", {}, el("code", {}, type), same ? " with the same fields" : ""), same ? "" : schemaView(doc, media.schema ?? {}), ...examplesView(doc, media)];
+    return [el("p", {}, el("code", {}, type), same ? " with the same fields" : ""), same ? "" : schemaView(doc, media.schema ?? {}, asked), ...examplesView(doc, type, media)];
   });
 }
 
@@ -177,7 +185,7 @@ function answerView(doc, status, entry) {
     el("li", {}, el("code", {}, name), " ", inline(resolve(doc, header).description ?? "")));
   return el("details", { class: "answer", open: good },
     el("summary", {}, el("span", { class: good ? "status good" : "status" }, status), " ", inline(response.description ?? "")),
-    el("div", {}, headers.length ? el("ul", { class: "soft" }, headers) : "", ...bodyView(doc, response)));
+    el("div", {}, headers.length ? el("ul", { class: "soft" }, headers) : "", bodyView(doc, response, false)));
 }
 
 // credentials says what an operation asks of its caller.
@@ -215,14 +223,16 @@ function operationView(doc, id, method, path, item) {
     el("summary", {}, el("span", { class: "method " + method }, method.toUpperCase()), el("code", {}, path), el("span", { class: "soft" }, operation.summary ?? "")),
     el("div", {}, prose(operation.description), credentials(doc, operation),
       parameters.length ? parametersView(doc, parameters) : "",
-      body ? [el("h4", {}, body.required ? "Body" : "Body (may be left out)"), bodyView(doc, body)] : "",
+      body ? [el("h4", {}, body.required ? "Body" : "Body (may be left out)"), bodyView(doc, body, true)] : "",
       el("h4", {}, "Example call"), curl(doc, method, path, operation),
       el("h4", {}, "Answers"), Object.entries(operation.responses ?? {}).map(([status, entry]) => answerView(doc, status, entry))));
 }
 
+// operationsOf lists a tag's operations by path; what deletes comes last.
 function operationsOf(doc, tag) {
   return Object.entries(doc.paths ?? {}).flatMap(([path, item]) =>
-    METHODS.filter((method) => item[method]?.tags?.[0] === tag).map((method) => ({ path, item, method, operation: item[method] })));
+    METHODS.filter((method) => item[method]?.tags?.[0] === tag).map((method) => ({ path, item, method, operation: item[method] })))
+    .sort((a, b) => (a.method === "delete") - (b.method === "delete"));
 }
 
 // show puts one document into the page and into the contents.
