@@ -15,7 +15,6 @@ import (
 	"chatplatform.io/auth-svc/internal/secret"
 	"chatplatform.io/auth-svc/internal/signing"
 	"chatplatform.io/svckit/httpserver"
-	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/observe"
 	"chatplatform.io/svckit/program"
 	"chatplatform.io/svckit/svctest"
@@ -120,6 +119,3 @@ func (d *door) newToken(t *testing.T, a agent) string {
 	require.Equal(t, http.StatusOK, r.Status, string(r.Body))
 	return r.Text("access_token")
 }
-
-// second opens the same database as another process would.
-func (w *world) settings() mongodb.Settings { return w.config.MongoDB }

@@ -94,7 +94,7 @@ func Limit(raw string, fallback, most int) (int, error) {
 	if err != nil || n == 0 {
 		return 0, limitFault(most)
 	}
-	return int(min(n, uint64(most))), nil //nolint:gosec // min bounds it
+	return int(min(n, uint64(most))), nil
 }
 
 // Clamp is Limit for a page size in a JSON body; nil where it was left out.

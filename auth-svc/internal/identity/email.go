@@ -72,6 +72,10 @@ func (s *Service) sendOrQueue(ctx context.Context, account Account, purpose Purp
 	if err == nil {
 		return &expires
 	}
+	if errors.Is(err, mail.ErrRefused) {
+		s.Audit.WarnContext(ctx, "mail was refused", "account", account.ID, "purpose", purpose, "error", err)
+		return nil
+	}
 	now := s.Now()
 	queued := s.Store.QueueMail(ctx, MailJob{
 		AccountID: account.ID, Purpose: purpose, Attempts: 1, Due: now.Add(time.Second), ExpiresAt: now.Add(verificationMailTTL),
@@ -133,7 +137,7 @@ func (s *Service) SendDue(ctx context.Context) (bool, error) {
 		return true, s.Store.DropMail(ctx, job)
 	}
 	due := s.Now().Add(min(time.Second<<min(job.Attempts, 12), mailBackoffMax))
-	if due.After(job.ExpiresAt) {
+	if errors.Is(err, mail.ErrRefused) || due.After(job.ExpiresAt) {
 		s.Audit.ErrorContext(ctx, "mail is given up", "account", job.AccountID, "purpose", job.Purpose, "error", err)
 		return true, s.Store.DropMail(ctx, job)
 	}

@@ -35,7 +35,7 @@ type accessClaims struct {
 
 // Exchange makes a token of a key. requested narrows the key's scopes; nil
 // asks for all of them.
-func (s *Service) Exchange(ctx context.Context, key Key, requested []string) (AccessToken, error) {
+func (s *Service) Exchange(key Key, requested []string) (AccessToken, error) {
 	scopes := key.Scopes
 	if requested != nil {
 		if err := knownScopes("scope", requested); err != nil {

@@ -46,7 +46,7 @@ func (a *API) postToken(c *fiber.Ctx) error {
 	if body.Scope != nil {
 		scopes = strings.Fields(*body.Scope)
 	}
-	made, err := a.identity.Exchange(c.UserContext(), key, scopes)
+	made, err := a.identity.Exchange(key, scopes)
 	if err != nil {
 		return err
 	}
