@@ -95,6 +95,15 @@ func Direct(key []byte, a, b Account) Conversation {
 // String gives the id as clients see it.
 func (c Conversation) String() string { return conversationPrefix + uuid.UUID(c).String() }
 
+// MarshalText implements encoding.TextMarshaler.
+func (c Conversation) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *Conversation) UnmarshalText(text []byte) (err error) {
+	*c, err = ParseConversation(string(text))
+	return err
+}
+
 // A Message is the id of a message, which is its place: the conversation and
 // the number in it, from 1. It is written as "msg_" and 39 characters of
 // Crockford's base32 in lower case.

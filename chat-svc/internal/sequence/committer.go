@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/svckit/fault"
 )
 
@@ -108,8 +109,7 @@ func orDefault(n, otherwise int) int {
 // key again settles it. When ctx ends first, that is the answer too, and the
 // message goes its way.
 func (c *Committer) Commit(ctx context.Context, d Draft) (Receipt, error) {
-	s := c.shards[maphash.Comparable(c.seed, d.Conversation)%uint64(len(c.shards))]
-	waiting, joined, err := s.enqueue(d)
+	waiting, joined, err := c.shard(d.Conversation).enqueue(d)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -121,6 +121,17 @@ func (c *Committer) Commit(ctx context.Context, d Draft) (Receipt, error) {
 	receipt := waiting.receipt
 	receipt.Replayed = receipt.Replayed || joined
 	return receipt, waiting.err
+}
+
+// Known is a place that was taken in the conversation when this process last
+// wrote there; 0 when it does not remember. The last place is this one or a
+// later one.
+func (c *Committer) Known(conversation id.Conversation) int64 {
+	return c.shard(conversation).known(conversation)
+}
+
+func (c *Committer) shard(conversation id.Conversation) *shard {
+	return c.shards[maphash.Comparable(c.seed, conversation)%uint64(len(c.shards))]
 }
 
 // Close refuses new messages, waits until those at hand are answered and ends

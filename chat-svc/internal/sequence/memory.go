@@ -24,6 +24,13 @@ func (s *shard) recall(c id.Conversation) (Place, bool) {
 	return m.last, true
 }
 
+// known gives what is remembered, however old.
+func (s *shard) known(c id.Conversation) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.memories[c].last.Seq
+}
+
 // confirm keeps what the store has just told.
 func (s *shard) confirm(c id.Conversation, last Place) {
 	s.mu.Lock()

@@ -1,0 +1,204 @@
+// Package chatsvc is the service of conversations and messages. This file is
+// all of its wiring.
+package chatsvc
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/mongostore"
+	"chatplatform.io/chat-svc/internal/readmark"
+	"chatplatform.io/chat-svc/internal/restapi"
+	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/httpserver"
+	"chatplatform.io/svckit/mongodb"
+	"chatplatform.io/svckit/paging"
+	"chatplatform.io/svckit/program"
+	"chatplatform.io/svckit/ratelimit"
+	"chatplatform.io/svckit/token"
+)
+
+// Name is the service's name: of its database, its credential and its logs.
+const Name = "chat-svc"
+
+// OpenAPI is the document of the public paths.
+//
+//go:embed openapi.json
+var OpenAPI []byte
+
+// A Server is chat-svc, open and ready to answer. It binds no address by
+// itself.
+type Server struct {
+	config    Config
+	deps      program.Deps
+	accounts  *accounts.Client
+	db        *mongodb.DB
+	committer *sequence.Committer
+	reads     *readmark.Writer
+	ready     *httpserver.Readiness
+	public    *fiber.App
+	internal  *fiber.App
+
+	follow   context.CancelFunc
+	followed sync.WaitGroup
+}
+
+// Migrate brings the database up to this version's schema; it may run while
+// servers of this and the previous version do.
+func Migrate(ctx context.Context, config Config, deps program.Deps) error {
+	db, err := mongodb.Open(ctx, config.database(), deps.Observer.Logger, prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Migrate(ctx, mongostore.Schema()), db.Close(context.WithoutCancel(ctx)))
+}
+
+// Open connects and loads everything that answering needs. Close ends what it
+// started.
+func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err error) {
+	s := &Server{config: config, deps: deps}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if s.db, err = mongodb.Open(ctx, config.database(), deps.Observer.Logger, deps.Observer.Registry); err != nil {
+		return nil, err
+	}
+	if err := s.db.CheckSchema(ctx, mongostore.Schema()); err != nil {
+		return nil, err
+	}
+	directKey, err := s.db.Secret(ctx, "direct conversations", 32)
+	if err != nil {
+		return nil, err
+	}
+	cursorKey, err := s.db.Secret(ctx, "cursors", 32)
+	if err != nil {
+		return nil, err
+	}
+	epoch, err := s.db.Epoch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.start()
+	s.wire(directKey, paging.NewCodec(cursorKey, epoch))
+	return s, nil
+}
+
+// start begins what works beside the requests.
+func (s *Server) start() {
+	s.accounts = accounts.New(s.config.Accounts, accounts.Deps{
+		Service: Name, Logger: s.deps.Observer.Logger, Now: s.deps.Now,
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	s.follow = cancel
+	s.followed.Go(func() { s.accounts.Follow(ctx) })
+
+	store := mongostore.New(s.db)
+	s.committer = sequence.New(sequence.Options{
+		Store: store, Now: s.deps.Now, Report: newMetrics(s.deps.Observer.Registry, s.accounts).report,
+	})
+	s.reads = readmark.New(store, s.deps.Observer.Logger)
+}
+
+func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
+	registry := s.deps.Observer.Registry
+	service := chat.New(s.config.limits(), chat.Deps{
+		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Accounts: s.accounts,
+		Sends:     ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
+		DirectKey: directKey, Now: s.deps.Now,
+	})
+	s.public = httpserver.NewApp(s.options(registry))
+	restapi.New(service, s.verifier(), cursors).Mount(s.public)
+	s.public.Get("/health", httpserver.Health(s.deps.Version, s.deps.Now))
+
+	s.ready = httpserver.NewReadiness(map[string]func(context.Context) error{
+		"database": s.db.Ping,
+		"accounts": s.hearsAccounts,
+	})
+	s.internal = httpserver.NewApp(s.options(prometheus.WrapRegistererWithPrefix("internal_", registry)))
+	httpserver.AddInternal(s.internal, s.ready, registry)
+}
+
+func (s *Server) options(registry prometheus.Registerer) httpserver.Options {
+	return httpserver.Options{
+		Logger: s.deps.Observer.Logger, Registry: registry, Tracer: s.deps.Observer.Tracer,
+		Timeout: s.config.Serving.RequestTimeout,
+	}
+}
+
+func (s *Server) verifier() *token.Verifier {
+	config := token.Config{
+		Issuer: s.config.Issuer, Audience: s.config.Audience, Keys: s.accounts.Keys(), Revoked: s.accounts.Revoked,
+		Capacity: s.config.TokenCache, Now: s.deps.Now, Registry: s.deps.Observer.Registry,
+	}
+	if s.config.DevTokens {
+		config.Dev = devTokens{s.accounts, s.deps.Now}.claims
+	}
+	return token.NewVerifier(config)
+}
+
+// unheardMost is how long auth-svc's change feed, which answers every 25 s, may
+// be silent before readiness says so.
+const unheardMost = time.Minute
+
+func (s *Server) hearsAccounts(context.Context) error {
+	if unheard := s.accounts.Unheard(); unheard > unheardMost {
+		return fmt.Errorf("auth-svc was not heard for %s", unheard)
+	}
+	return nil
+}
+
+// Handler answers the public paths.
+func (s *Server) Handler() fasthttp.RequestHandler { return s.public.Handler() }
+
+// Internal answers the second listener: readiness and metrics.
+func (s *Server) Internal() fasthttp.RequestHandler { return s.internal.Handler() }
+
+// Ready tells whether the service is ready, with details.
+func (s *Server) Ready() *httpserver.Readiness { return s.ready }
+
+// Serve answers on both listeners until ctx ends, then drains.
+func (s *Server) Serve(ctx context.Context, public, internal net.Listener) error {
+	if s.config.DevTokens && !loopback(public.Addr()) {
+		return fmt.Errorf("DEV_TOKENS lets anybody in by name alone and works on a loopback address only, not on %s", public.Addr())
+	}
+	return httpserver.Serve(ctx, s.config.Serving.Options(s.deps.Observer.Logger, s.ready),
+		httpserver.Door{Listener: public, Handler: s.Handler()},
+		httpserver.Door{Listener: internal, Handler: s.Internal()},
+	)
+}
+
+func loopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// Close ends what Open started, after the last request: messages at hand are
+// written first.
+func (s *Server) Close(ctx context.Context) error {
+	if s.committer != nil {
+		s.committer.Close(ctx)
+		s.reads.Close(ctx)
+	}
+	if s.accounts != nil {
+		s.follow()
+		s.followed.Wait()
+		s.accounts.Close()
+	}
+	if s.db != nil {
+		return s.db.Close(ctx)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+package chatsvc
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/svckit/fault"
+	"chatplatform.io/svckit/httpserver"
+	"chatplatform.io/svckit/mongodb"
+	"chatplatform.io/svckit/observe"
+	"chatplatform.io/svckit/token"
+)
+
+// Config is everything that an installation chooses of chat-svc.
+type Config struct {
+	Issuer     string `env:"ISSUER,notEmpty" doc:"Name of this installation in tokens (iss), as auth-svc has it."`
+	Audience   string `env:"AUDIENCE" envDefault:"chatplatform" doc:"Audience of the tokens of agents (aud), as auth-svc has it."`
+	TokenCache int    `env:"TOKEN_CACHE" envDefault:"100000" doc:"Most verified tokens kept in memory."`
+	DevTokens  bool   `env:"DEV_TOKENS" envDefault:"false" doc:"Whether dev:NAME is taken as a token; refused unless LISTEN is a loopback address."`
+
+	SendsPerMinute          float64 `env:"SENDS_PER_MINUTE" envDefault:"600" doc:"Messages that an account may send in a minute, on each replica."`
+	SendBurst               int     `env:"SEND_BURST" envDefault:"100" doc:"Messages that an account may send at once."`
+	MembersPerGroup         int     `env:"MEMBERS_PER_GROUP" envDefault:"50000" doc:"Most members of a group."`
+	ConversationsPerAccount int     `env:"CONVERSATIONS_PER_ACCOUNT" envDefault:"5000" doc:"Conversations of an account beyond which it makes no more."`
+
+	Accounts accounts.Settings
+	Serving  httpserver.Settings
+	MongoDB  mongodb.Settings
+	Observe  observe.Settings
+}
+
+// limitedAccounts is how many accounts the limit of sends remembers.
+const limitedAccounts = 100_000
+
+func (c Config) limits() chat.Limits {
+	return chat.Limits{MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount}
+}
+
+func (c Config) database() mongodb.Settings {
+	settings := c.MongoDB
+	if settings.Database == "" {
+		settings.Database = Name
+	}
+	return settings
+}
+
+// devTokens takes the name of an account for a token.
+type devTokens struct {
+	accounts *accounts.Client
+	now      func() time.Time
+}
+
+// devTokenLife is what a development token says of its end.
+const devTokenLife = 15 * time.Minute
+
+func (d devTokens) claims(ctx context.Context, name string) (*token.Claims, error) {
+	found, err := d.accounts.ByName(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	account, ok := found[strings.ToLower(name)]
+	if !ok {
+		return nil, fault.ErrUnauthenticated.Say("The development token names no account.")
+	}
+	now := d.now()
+	return &token.Claims{
+		Subject: account.ID, Scopes: token.AllScopes(), ID: "dev:" + account.ID,
+		IssuedAt: now, ExpiresAt: now.Add(devTokenLife), AuthTime: now,
+	}, nil
+}

@@ -1,0 +1,68 @@
+// Package chat decides what accounts may do with conversations and messages
+// (docs/api/chat.md).
+package chat
+
+import (
+	"context"
+	"time"
+
+	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/readmark"
+	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/fault"
+	"chatplatform.io/svckit/ratelimit"
+)
+
+// The faults of this domain, beside those that every service knows.
+var (
+	ErrAgentID = fault.New(fault.Invalid, "INVALID_AGENT_ID", "This is not the id of an account.")
+	ErrRunning = fault.ErrConflict.Say("The first request with this key is still running; try again.").After(time.Second)
+)
+
+// What the API allows at most, in characters (Unicode code points) where not
+// said otherwise (docs/api/chat.md).
+const (
+	MaxContent     = 10_000
+	MaxMention     = 50 // accounts
+	MaxName        = 200
+	MaxDescription = 2_000
+	MaxAvatar      = 2_000
+)
+
+// Limits are the quotas; the zero value is not useful.
+type Limits struct {
+	MembersPerGroup         int
+	ConversationsPerAccount int
+}
+
+// Accounts knows who exists.
+type Accounts interface {
+	// ByID finds living accounts; an id that is not in the result is nobody's.
+	// fault.ErrUnavailable where that cannot be found out.
+	ByID(ctx context.Context, ids ...string) (map[string]accounts.Account, error)
+}
+
+// Deps are what the domain works with.
+type Deps struct {
+	Store     Store
+	Committer *sequence.Committer
+	Reads     *readmark.Writer
+	Accounts  Accounts
+	// Sends limits the messages of each account.
+	Sends *ratelimit.Limiter
+	// DirectKey makes the ids of direct conversations (id.Direct).
+	DirectKey []byte
+	Now       func() time.Time
+}
+
+// Service holds the rules. It is safe for concurrent use.
+type Service struct {
+	Deps
+	limits Limits
+}
+
+// New makes the service.
+func New(limits Limits, deps Deps) *Service { return &Service{Deps: deps, limits: limits} }
+
+// now is the time as documents keep it.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }

@@ -1,0 +1,231 @@
+package chat
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/svckit/fault"
+)
+
+const (
+	// creationLease is how long the maker of a conversation is left alone; a
+	// repeat that comes later takes over.
+	creationLease = 30 * time.Second
+	// claimWait bounds the note that a creation failed.
+	claimWait = 2 * time.Second
+)
+
+// A NewConversation is what an account asks for.
+type NewConversation struct {
+	Type     Type
+	Name     string       // for groups
+	Members  []id.Account // the others; repetitions and the creator count once
+	Metadata Metadata     // for groups
+	// Key makes the request repeatable for 24 hours; "" for none.
+	Key string
+}
+
+// A Creation is what came of it.
+type Creation struct {
+	View
+	Made     bool // false: the direct conversation was there already
+	Replayed bool // the answer to an earlier request with the same key
+}
+
+// Create makes a group, of which the caller becomes the owner, or finds or
+// makes the direct conversation with one other account. Faults: ErrAgentID
+// naming the members that are no accounts, fault.ErrInvalid, fault.ErrQuota;
+// with a key fault.ErrIdempotency and ErrRunning.
+func (s *Service) Create(ctx context.Context, caller id.Account, n NewConversation) (Creation, error) {
+	n, err := s.normal(caller, n)
+	if err != nil {
+		return Creation{}, err
+	}
+	c := id.NewGroup()
+	if n.Type == Direct {
+		c = id.Direct(s.DirectKey, caller, n.Members[0])
+	}
+	if n.Key == "" {
+		return s.create(ctx, caller, c, n)
+	}
+	return s.createOnce(ctx, caller, c, n)
+}
+
+// normal checks what can be checked without asking anybody.
+func (s *Service) normal(caller id.Account, n NewConversation) (NewConversation, error) {
+	others := slices.DeleteFunc(slices.Clone(n.Members), func(a id.Account) bool { return a == caller })
+	slices.Sort(others)
+	n.Members = slices.Compact(others)
+	switch {
+	case utf8.RuneCountInString(n.Name) > MaxName:
+		return n, fault.Field("name", "must have at most %d characters", MaxName)
+	case utf8.RuneCountInString(n.Metadata.Description) > MaxDescription:
+		return n, fault.Field("metadata.description", "must have at most %d characters", MaxDescription)
+	case utf8.RuneCountInString(n.Metadata.Avatar) > MaxAvatar:
+		return n, fault.Field("metadata.avatar", "must have at most %d characters", MaxAvatar)
+	case n.Type == Direct && len(n.Members) != 1:
+		return n, fault.Field("members", "must name exactly one other account for a direct conversation")
+	case n.Type == Direct:
+		n.Name, n.Metadata = "", Metadata{}
+	case n.Type != Group:
+		return n, fault.Field("type", "must be direct or group")
+	case len(n.Members)+1 > s.limits.MembersPerGroup:
+		return n, fault.ErrQuota.Say("A group has at most %d members.", s.limits.MembersPerGroup).With("quota", "members_per_group")
+	}
+	return n, nil
+}
+
+// createOnce creates under a claim.
+func (s *Service) createOnce(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
+	claim := Claim{Account: caller, Key: n.Key, Fingerprint: n.fingerprint(), Conversation: c, StartedAt: s.now()}
+	standing, inserted, err := s.Store.InsertClaim(ctx, claim)
+	switch {
+	case err != nil:
+		return Creation{}, err
+	case inserted:
+	case standing.Fingerprint != claim.Fingerprint:
+		return Creation{}, fault.ErrIdempotency
+	case standing.Finished:
+		view, err := s.view(ctx, caller, standing.Conversation)
+		return Creation{View: view, Made: standing.Made, Replayed: true}, err
+	case s.now().Sub(standing.StartedAt) < creationLease:
+		return Creation{}, ErrRunning
+	default:
+		if err := s.Store.TakeClaim(ctx, standing, claim.StartedAt); err != nil {
+			return Creation{}, running(err)
+		}
+		claim.Conversation = standing.Conversation
+	}
+	made, err := s.create(ctx, caller, claim.Conversation, n)
+	if err == nil {
+		made.Made = made.Made || n.Type == Group // an attempt before this one may have made it
+		err = s.Store.FinishClaim(ctx, claim, made.Made)
+	}
+	if err != nil {
+		return Creation{}, errors.Join(err, s.giveUp(ctx, claim, err))
+	}
+	return made, nil
+}
+
+func running(err error) error {
+	if errors.Is(err, fault.ErrConflict) {
+		return ErrRunning
+	}
+	return err
+}
+
+// giveUp makes the key free after a refusal, and the claim after trouble.
+func (s *Service) giveUp(ctx context.Context, claim Claim, why error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimWait)
+	defer cancel()
+	switch fault.Of(why).Kind {
+	case fault.Invalid, fault.Forbidden:
+		return s.Store.DropClaim(ctx, claim)
+	default:
+		return s.Store.ReleaseClaim(ctx, claim)
+	}
+}
+
+// fingerprint tells one request from another under the same key.
+func (n NewConversation) fingerprint() [16]byte {
+	n.Key = ""
+	text, _ := json.Marshal(n) // strings and slices of them always have a JSON form
+	sum := sha256.Sum256(text)
+	return [16]byte(sum[:16])
+}
+
+// create makes the conversation c, or goes on with what a crash left of it.
+func (s *Service) create(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
+	existing, err := s.view(ctx, caller, c)
+	if err == nil {
+		return Creation{View: existing}, nil
+	}
+	if !errors.Is(err, fault.ErrNotFound) {
+		return Creation{}, err
+	}
+	if err := s.mayCreate(ctx, caller, n.Members); err != nil {
+		return Creation{}, err
+	}
+	view := View{Conversation: Conversation{
+		ID: c, Type: n.Type, Name: n.Name, Creator: caller, Metadata: n.Metadata,
+		MemberCount: len(n.Members) + 1, CreatedAt: s.now(), UpdatedAt: s.now(),
+	}}
+	err = s.insert(ctx, view.Conversation, membersOf(caller, n, view.CreatedAt))
+	if errors.Is(err, fault.ErrConflict) { // another maker of the same direct conversation
+		existing, err := s.view(ctx, caller, c)
+		return Creation{View: existing}, err
+	}
+	return Creation{View: view, Made: true}, err
+}
+
+func membersOf(creator id.Account, n NewConversation, at time.Time) []Member {
+	role := RoleOwner
+	if n.Type == Direct {
+		role = RoleMember
+	}
+	all := []Member{{Account: creator, Role: role, JoinedAt: at}}
+	for _, a := range n.Members {
+		all = append(all, Member{Account: a, Role: RoleMember, JoinedAt: at})
+	}
+	return all
+}
+
+// insert keeps a conversation with all its members. What does not fit one
+// transaction is made pending first and published last.
+func (s *Service) insert(ctx context.Context, c Conversation, all []Member) error {
+	pending := len(all) > MaxChunk
+	err := s.Store.InsertConversation(ctx, c, all[:min(len(all), MaxChunk)], pending)
+	if !pending || err != nil && !errors.Is(err, fault.ErrConflict) {
+		return err
+	}
+	for chunk := range slices.Chunk(all[MaxChunk:], MaxChunk) {
+		if err := s.Store.AddMembers(ctx, c.ID, chunk); err != nil {
+			return err
+		}
+	}
+	return s.Store.PublishConversation(ctx, c.ID)
+}
+
+// mayCreate holds the creator's quota and finds out whether the others exist.
+func (s *Service) mayCreate(ctx context.Context, caller id.Account, others []id.Account) error {
+	most := s.limits.ConversationsPerAccount
+	count, err := s.Store.CountConversations(ctx, caller, most)
+	if err != nil {
+		return err
+	}
+	if count >= most {
+		return fault.ErrQuota.Say("An account has at most %d conversations.", most).With("quota", "conversations_per_account")
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	ids := make([]string, len(others))
+	for i, a := range others {
+		ids[i] = string(a)
+	}
+	living, err := s.Accounts.ByID(ctx, ids...)
+	if err != nil {
+		return fmt.Errorf("look up %d accounts: %w", len(ids), err)
+	}
+	missing := slices.DeleteFunc(ids, func(a string) bool { _, lives := living[a]; return lives })
+	if len(missing) > 0 {
+		return unknown("members", missing)
+	}
+	return nil
+}
+
+// unknown names the first of the accounts that a field wrongly lists.
+func unknown(field string, missing []string) error {
+	const most = 20
+	named := missing[:min(len(missing), most)]
+	return ErrAgentID.Say("%s: no such account: %s", field, strings.Join(named, ", ")).
+		With("field", field).With("unknown", named)
+}

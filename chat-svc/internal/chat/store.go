@@ -1,0 +1,161 @@
+package chat
+
+import (
+	"context"
+	"time"
+
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/sequence"
+)
+
+// Store keeps conversations, their members and their messages. Each method is
+// one atomic thing and reads what a majority has. A store that cannot be
+// reached is fault.ErrUnavailable. A conversation that is still being made is
+// not there yet, except where its members are concerned.
+type Store interface {
+	// InsertConversation keeps a new conversation with its first members, at
+	// most MaxChunk; a pending one is not there until PublishConversation.
+	// fault.ErrConflict where the id is taken.
+	InsertConversation(ctx context.Context, c Conversation, first []Member, pending bool) error
+	// AddMembers adds at most MaxChunk members to a pending conversation: all
+	// of them, or none because the first of them is a member already.
+	AddMembers(ctx context.Context, c id.Conversation, chunk []Member) error
+	// PublishConversation ends the making of a conversation.
+	PublishConversation(ctx context.Context, c id.Conversation) error
+	// CountConversations counts an account's conversations, up to most.
+	CountConversations(ctx context.Context, a id.Account, most int) (int, error)
+
+	// View is a conversation as one member sees it; fault.ErrNotFound for
+	// others.
+	View(ctx context.Context, a id.Account, c id.Conversation) (View, error)
+	// Views are the conversations of an account that stand behind a position
+	// in its list (nil: from the top), at most limit, in the list's order.
+	Views(ctx context.Context, a id.Account, behind *Position, limit int) ([]View, error)
+
+	// Member finds one member; fault.ErrNotFound.
+	Member(ctx context.Context, c id.Conversation, a id.Account) (Member, error)
+	// MembersAmong finds those of the accounts that are members, in no order.
+	MembersAmong(ctx context.Context, c id.Conversation, accounts []id.Account) ([]Member, error)
+	// Members are at most limit members, in no order.
+	Members(ctx context.Context, c id.Conversation, limit int) ([]Member, error)
+	// Leaders are the owner and the admins, at most limit, in no order.
+	Leaders(ctx context.Context, c id.Conversation, limit int) ([]Member, error)
+
+	// HasMessage tells whether a message is there.
+	HasMessage(ctx context.Context, m id.Message) (bool, error)
+	// History gives the newest limit messages whose number is above one and at
+	// most the other, newest first.
+	History(ctx context.Context, c id.Conversation, above, upTo int64, limit int) ([]sequence.Message, error)
+
+	// InsertClaim keeps a claim, for 24 hours; where the account has used the
+	// key before it returns that claim, and false.
+	InsertClaim(ctx context.Context, c Claim) (standing Claim, inserted bool, err error)
+	// TakeClaim renews an unfinished claim; fault.ErrConflict where it is no
+	// longer as it was.
+	TakeClaim(ctx context.Context, was Claim, startedAt time.Time) error
+	// FinishClaim notes that the conversation is there, and whether it was
+	// made for this claim.
+	FinishClaim(ctx context.Context, c Claim, made bool) error
+	// ReleaseClaim lets the next repeat take the claim at once; it does nothing
+	// where the claim is no longer as it was.
+	ReleaseClaim(ctx context.Context, c Claim) error
+	// DropClaim forgets the claim; it does nothing where the claim is no longer
+	// as it was.
+	DropClaim(ctx context.Context, c Claim) error
+}
+
+// MaxChunk bounds the members that one call of the store adds.
+const MaxChunk = 500
+
+// Type says what kind of conversation it is.
+type Type string
+
+// The types of conversation.
+const (
+	Direct Type = "direct"
+	Group  Type = "group"
+)
+
+// A Conversation is what is kept of one, beside its members and messages.
+type Conversation struct {
+	ID          id.Conversation
+	Type        Type
+	Name        string // "" for none
+	Creator     id.Account
+	Metadata    Metadata
+	MemberCount int
+	CreatedAt   time.Time
+	UpdatedAt   time.Time // of name, metadata and members
+}
+
+// Metadata describes a group; its values may be empty.
+type Metadata struct {
+	Description string
+	Avatar      string
+}
+
+// Role says what a member may do.
+type Role string
+
+// The roles. In a direct conversation both are RoleMember.
+const (
+	RoleOwner  Role = "owner"
+	RoleAdmin  Role = "admin"
+	RoleMember Role = "member"
+)
+
+// Leads reports whether the role is that of an owner or admin.
+func (r Role) Leads() bool { return r == RoleOwner || r == RoleAdmin }
+
+// A Member is an account in a conversation.
+type Member struct {
+	Account  id.Account
+	Role     Role
+	JoinedAt time.Time
+}
+
+// A View is a conversation as one of its members sees it.
+type View struct {
+	Conversation
+	Last sequence.Place // of its messages; Seq 0 before the first
+	Read int64          // the member's read mark
+}
+
+// Position is where the conversation stands in a list: newest first by its
+// last message, or by its creation where nothing was said yet; then by id.
+func (v View) Position() Position {
+	at := v.Last.At
+	if v.Last.Seq == 0 {
+		at = v.CreatedAt
+	}
+	return Position{at, v.ID}
+}
+
+// ChangedAt is when the conversation or its messages last changed.
+func (v View) ChangedAt() time.Time {
+	if v.Last.At.After(v.UpdatedAt) {
+		return v.Last.At
+	}
+	return v.UpdatedAt
+}
+
+// Unread counts the places behind the member's read mark.
+func (v View) Unread() int64 { return max(0, v.Last.Seq-v.Read) }
+
+// A Position is a place in a list of conversations.
+type Position struct {
+	At time.Time
+	ID id.Conversation
+}
+
+// A Claim makes the creation of a conversation repeatable: it holds the id of
+// what is to be made, so that a crash in between never makes two.
+type Claim struct {
+	Account      id.Account
+	Key          string
+	Fingerprint  [16]byte
+	Conversation id.Conversation
+	StartedAt    time.Time
+	Finished     bool
+	Made         bool // once finished: the conversation was not there before
+}

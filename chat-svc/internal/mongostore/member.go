@@ -1,0 +1,107 @@
+package mongostore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/readmark"
+	"chatplatform.io/svckit/mongodb"
+)
+
+type memberDoc struct {
+	Conversation bson.Binary `bson:"c"`
+	Account      id.Account  `bson:"a"`
+	Role         chat.Role   `bson:"role"`
+	JoinedAt     time.Time   `bson:"joined_at"`
+}
+
+func (d memberDoc) member() (chat.Member, error) {
+	return chat.Member{Account: d.Account, Role: d.Role, JoinedAt: utc(d.JoinedAt)}, nil
+}
+
+type membershipDoc struct {
+	Account      id.Account  `bson:"a"`
+	Conversation bson.Binary `bson:"c"`
+	Read         int64       `bson:"read"`
+}
+
+// AddMembers implements chat.Store.
+func (s *Store) AddMembers(ctx context.Context, c id.Conversation, chunk []chat.Member) error {
+	err := s.db.Transact(ctx, func(ctx context.Context) error { return s.insertMembers(ctx, c, chunk) })
+	if mongo.IsDuplicateKeyError(err) {
+		return nil // an attempt before this one added them
+	}
+	if err != nil {
+		return fmt.Errorf("add %d members to %s: %w", len(chunk), c, err)
+	}
+	return nil
+}
+
+// insertMembers runs inside a transaction: rights and lists agree.
+func (s *Store) insertMembers(ctx context.Context, c id.Conversation, chunk []chat.Member) error {
+	rights := make([]memberDoc, len(chunk))
+	lists := make([]membershipDoc, len(chunk))
+	for i, m := range chunk {
+		rights[i] = memberDoc{Conversation: binary(c), Account: m.Account, Role: m.Role, JoinedAt: m.JoinedAt}
+		lists[i] = membershipDoc{Account: m.Account, Conversation: binary(c)}
+	}
+	if _, err := s.db.Collection(members).InsertMany(ctx, rights); err != nil {
+		return err
+	}
+	_, err := s.db.Collection(memberships).InsertMany(ctx, lists)
+	return err
+}
+
+// Member implements chat.Store.
+func (s *Store) Member(ctx context.Context, c id.Conversation, a id.Account) (chat.Member, error) {
+	doc, err := findOne[memberDoc](ctx, s.db.Collection(members), in(c, bson.E{Key: "a", Value: a}))
+	if err != nil {
+		return chat.Member{}, fmt.Errorf("find member %s of %s: %w", a, c, err)
+	}
+	return doc.member()
+}
+
+// MembersAmong implements chat.Store.
+func (s *Store) MembersAmong(ctx context.Context, c id.Conversation, accounts []id.Account) ([]chat.Member, error) {
+	return s.findMembers(ctx, in(c, among("a", accounts)), len(accounts))
+}
+
+// Members implements chat.Store.
+func (s *Store) Members(ctx context.Context, c id.Conversation, limit int) ([]chat.Member, error) {
+	return s.findMembers(ctx, in(c), limit)
+}
+
+// Leaders implements chat.Store.
+func (s *Store) Leaders(ctx context.Context, c id.Conversation, limit int) ([]chat.Member, error) {
+	return s.findMembers(ctx, in(c, among("role", []chat.Role{chat.RoleOwner, chat.RoleAdmin})), limit)
+}
+
+func (s *Store) findMembers(ctx context.Context, filter bson.D, limit int) ([]chat.Member, error) {
+	docs, err := findAll[memberDoc](ctx, s.db.Collection(members), filter, options.Find().SetLimit(int64(limit)))
+	if err != nil {
+		return nil, fmt.Errorf("find members: %w", err)
+	}
+	return each(docs, memberDoc.member)
+}
+
+// MoveReads implements readmark.Store.
+func (s *Store) MoveReads(ctx context.Context, marks map[readmark.Reader]int64) error {
+	moves := make([]mongo.WriteModel, 0, len(marks))
+	for r, seq := range marks {
+		moves = append(moves, mongo.NewUpdateOneModel().
+			SetFilter(of(r.Account, bson.E{Key: "c", Value: binary(r.Conversation)})).
+			SetUpdate(bson.D{{Key: "$max", Value: bson.D{{Key: "read", Value: seq}}}}))
+	}
+	_, err := s.db.Collection(memberships).BulkWrite(ctx, moves, options.BulkWrite().SetOrdered(false))
+	if err != nil {
+		return mongodb.Fault(fmt.Errorf("move %d read marks: %w", len(marks), err))
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package mongostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/fault"
+)
+
+type messageDoc struct {
+	Place        []byte       `bson:"_id"`
+	Conversation bson.Binary  `bson:"c"`
+	Seq          int64        `bson:"s"`
+	Sender       id.Account   `bson:"sender"`
+	Key          string       `bson:"key,omitempty"`
+	Fingerprint  []byte       `bson:"fingerprint,omitempty"`
+	Mark         []byte       `bson:"mark"`
+	CreatedAt    time.Time    `bson:"created_at"`
+	Type         string       `bson:"type"`
+	Content      string       `bson:"content"`
+	InReplyTo    int64        `bson:"in_reply_to,omitempty"`
+	Mention      []id.Account `bson:"mention,omitempty"`
+}
+
+func messageDocOf(m sequence.Message) messageDoc {
+	doc := messageDoc{
+		Place: m.ID.Place(), Conversation: binary(m.ID.Conversation), Seq: m.ID.Seq,
+		Sender: m.Sender, Key: m.Key, Mark: m.Mark[:], CreatedAt: m.CreatedAt,
+		Type: m.Body.Type, Content: m.Body.Content, InReplyTo: m.Body.InReplyTo, Mention: m.Body.Mention,
+	}
+	if m.Key != "" {
+		doc.Fingerprint = m.Fingerprint[:]
+	}
+	return doc
+}
+
+func (d messageDoc) message() (sequence.Message, error) {
+	place, err := id.FromPlace(d.Place)
+	if err != nil {
+		return sequence.Message{}, fmt.Errorf("read the place of a stored message: %w", err)
+	}
+	m := sequence.Message{
+		ID: place, Sender: d.Sender, Key: d.Key, CreatedAt: utc(d.CreatedAt),
+		Body: sequence.Body{Type: d.Type, Content: d.Content, InReplyTo: d.InReplyTo, Mention: d.Mention},
+	}
+	copy(m.Fingerprint[:], d.Fingerprint)
+	copy(m.Mark[:], d.Mark)
+	return m, nil
+}
+
+// LastPlace implements sequence.Store.
+func (s *Store) LastPlace(ctx context.Context, c id.Conversation) (sequence.Place, error) {
+	doc, err := findOne[messageDoc](ctx, s.db.Collection(messages), in(c), options.FindOne().
+		SetSort(bson.D{{Key: "s", Value: -1}}).
+		SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "created_at", Value: 1}}))
+	if errors.Is(err, fault.ErrNotFound) {
+		return sequence.Place{}, nil
+	}
+	if err != nil {
+		return sequence.Place{}, fmt.Errorf("read the last place of %s: %w", c, err)
+	}
+	return sequence.Place{Seq: doc.Seq, At: utc(doc.CreatedAt)}, nil
+}
+
+// HasMessage implements chat.Store.
+func (s *Store) HasMessage(ctx context.Context, m id.Message) (bool, error) {
+	_, err := findOne[bson.Raw](ctx, s.db.Collection(messages),
+		in(m.Conversation, bson.E{Key: "s", Value: m.Seq}),
+		options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}}))
+	if errors.Is(err, fault.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for message %s: %w", m, err)
+	}
+	return true, nil
+}
+
+// History implements chat.Store.
+func (s *Store) History(ctx context.Context, c id.Conversation, above, upTo int64, limit int) ([]sequence.Message, error) {
+	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
+		in(c, bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}, {Key: "$lte", Value: upTo}}}),
+		options.Find().SetSort(bson.D{{Key: "s", Value: -1}}).SetLimit(int64(limit)))
+	if err != nil {
+		return nil, fmt.Errorf("read messages of %s: %w", c, err)
+	}
+	return each(docs, messageDoc.message)
+}

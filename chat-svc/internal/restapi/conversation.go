@@ -1,0 +1,153 @@
+package restapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/svckit/fault"
+	"chatplatform.io/svckit/httpserver"
+	"chatplatform.io/svckit/paging"
+)
+
+type createRequest struct {
+	Type     chat.Type `json:"type"`
+	Name     string    `json:"name"`
+	Members  *[]string `json:"members"`
+	Metadata struct {
+		Description string `json:"description"`
+		Avatar      string `json:"avatar"`
+	} `json:"metadata"`
+}
+
+func (r createRequest) conversation(key string) (chat.NewConversation, error) {
+	n := chat.NewConversation{Type: r.Type, Name: r.Name, Metadata: chat.Metadata(r.Metadata), Key: key}
+	if r.Members == nil {
+		return n, fault.Field("members", "is needed; it may be empty for a group")
+	}
+	var err error
+	n.Members, err = agentIDs("members", *r.Members...)
+	return n, err
+}
+
+type conversationSummary struct {
+	ConversationID string           `json:"conversation_id"`
+	Type           chat.Type        `json:"type"`
+	Name           string           `json:"name"`
+	LastMessageAt  *httpserver.Time `json:"last_message_at"`
+	UpdatedAt      httpserver.Time  `json:"updated_at"`
+	LastSeq        int64            `json:"last_seq"`
+	UnreadCount    int64            `json:"unread_count"`
+}
+
+func summary(v chat.View) conversationSummary {
+	return conversationSummary{
+		ConversationID: v.ID.String(), Type: v.Type, Name: v.Name,
+		LastMessageAt: httpserver.NullTime(&v.Last.At), UpdatedAt: httpserver.Time(v.ChangedAt()),
+		LastSeq: v.Last.Seq, UnreadCount: v.Unread(),
+	}
+}
+
+func (a *API) postConversation(c *fiber.Ctx) error {
+	body, err := httpserver.Body[createRequest](c)
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(c, nil)
+	if err != nil {
+		return err
+	}
+	wanted, err := body.conversation(key)
+	if err != nil {
+		return err
+	}
+	created, err := a.chat.Create(c.UserContext(), caller(c), wanted)
+	if err != nil {
+		return err
+	}
+	replayed(c, created.Replayed)
+	if created.Made {
+		c.Status(http.StatusCreated)
+	}
+	return c.JSON(summary(created.View))
+}
+
+type conversationPage struct {
+	Conversations []conversationSummary `json:"conversations"`
+	Cursor        string                `json:"cursor"`
+	HasMore       bool                  `json:"has_more"`
+}
+
+// listPosition is a chat.Position in a cursor.
+type listPosition struct {
+	At time.Time       `json:"at"`
+	ID id.Conversation `json:"id"`
+}
+
+func (a *API) getConversations(c *fiber.Ctx) error {
+	limit, err := paging.Limit(c.Query("limit"), defaultLimit, maxLimit)
+	if err != nil {
+		return err
+	}
+	list := cursorList{a.cursors, "conversations", caller(c)}
+	var behind *listPosition
+	if err := list.read(c, &behind); err != nil {
+		return err
+	}
+	views, next, err := a.chat.Conversations(c.UserContext(), caller(c), (*chat.Position)(behind), limit)
+	if err != nil {
+		return err
+	}
+	page := conversationPage{Conversations: make([]conversationSummary, len(views)), HasMore: next != nil}
+	for i, v := range views {
+		page.Conversations[i] = summary(v)
+	}
+	if page.Cursor, err = list.cursor(page.HasMore, (*listPosition)(next)); err != nil {
+		return err
+	}
+	return c.JSON(page)
+}
+
+type member struct {
+	AgentID  id.Account      `json:"agent_id"`
+	Role     chat.Role       `json:"role"`
+	JoinedAt httpserver.Time `json:"joined_at"`
+}
+
+type metadata struct {
+	Description string `json:"description"`
+	Avatar      string `json:"avatar"`
+}
+
+type conversationDetail struct {
+	conversationSummary
+	CreatorID   id.Account      `json:"creator_id"`
+	Members     []member        `json:"members"`
+	MemberCount int             `json:"member_count"`
+	Status      string          `json:"status"`
+	Metadata    metadata        `json:"metadata"`
+	CreatedAt   httpserver.Time `json:"created_at"`
+}
+
+func (a *API) getConversation(c *fiber.Ctx) error {
+	conversation, err := pathConversation(c)
+	if err != nil {
+		return err
+	}
+	detail, err := a.chat.Conversation(c.UserContext(), caller(c), conversation)
+	if err != nil {
+		return err
+	}
+	shown := conversationDetail{
+		conversationSummary: summary(detail.View), CreatorID: detail.Creator,
+		Members: make([]member, len(detail.Members)), MemberCount: detail.MemberCount,
+		Status: "active", Metadata: metadata(detail.Metadata), CreatedAt: httpserver.Time(detail.CreatedAt),
+	}
+	for i, m := range detail.Members {
+		shown.Members[i] = member{AgentID: m.Account, Role: m.Role, JoinedAt: httpserver.Time(m.JoinedAt)}
+	}
+	return c.JSON(shown)
+}

@@ -1,0 +1,171 @@
+package restapi
+
+import (
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+
+	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/fault"
+	"chatplatform.io/svckit/httpserver"
+	"chatplatform.io/svckit/paging"
+)
+
+type sendRequest struct {
+	ConversationID   *string  `json:"conversation_id"`
+	RecipientAgentID *string  `json:"recipient_agent_id"`
+	Content          string   `json:"content"`
+	Type             string   `json:"type"`
+	InReplyTo        *string  `json:"in_reply_to"`
+	Mention          []string `json:"mention"`
+	ClientMsgID      *string  `json:"client_msg_id"`
+}
+
+func (r sendRequest) message(key string) (chat.NewMessage, error) {
+	n := chat.NewMessage{Content: r.Content, Type: r.Type, Key: key}
+	if r.ConversationID != nil {
+		conversation, err := id.ParseConversation(*r.ConversationID)
+		if err != nil {
+			return n, fault.Field("conversation_id", "is not the id of a conversation")
+		}
+		n.Conversation = &conversation
+	}
+	if r.RecipientAgentID != nil {
+		recipient, err := agentIDs("recipient_agent_id", *r.RecipientAgentID)
+		if err != nil {
+			return n, err
+		}
+		n.Recipient = &recipient[0]
+	}
+	if r.InReplyTo != nil {
+		message, err := id.ParseMessage(*r.InReplyTo)
+		if err != nil {
+			return n, fault.Field("in_reply_to", "is not the id of a message")
+		}
+		n.InReplyTo = &message
+	}
+	var err error
+	n.Mention, err = agentIDs("mention", r.Mention...)
+	return n, err
+}
+
+type sentMessage struct {
+	MessageID      string          `json:"message_id"`
+	ConversationID string          `json:"conversation_id"`
+	SenderID       id.Account      `json:"sender_id"`
+	Content        string          `json:"content"`
+	Type           string          `json:"type"`
+	Status         string          `json:"status"`
+	CreatedAt      httpserver.Time `json:"created_at"`
+	Seq            int64           `json:"seq"`
+}
+
+func (a *API) postMessage(c *fiber.Ctx) error {
+	body, err := httpserver.Body[sendRequest](c)
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(c, body.ClientMsgID)
+	if err != nil {
+		return err
+	}
+	wanted, err := body.message(key)
+	if err != nil {
+		return err
+	}
+	receipt, err := a.chat.Send(c.UserContext(), caller(c), wanted)
+	if err != nil {
+		return err
+	}
+	replayed(c, receipt.Replayed)
+	m := receipt.Message
+	return c.Status(http.StatusCreated).JSON(sentMessage{
+		MessageID: m.ID.String(), ConversationID: m.ID.Conversation.String(), SenderID: m.Sender,
+		Content: m.Body.Content, Type: m.Body.Type, Status: "sent",
+		CreatedAt: httpserver.Time(m.CreatedAt), Seq: m.ID.Seq,
+	})
+}
+
+type listedMessage struct {
+	MessageID      string          `json:"message_id"`
+	ConversationID string          `json:"conversation_id"`
+	SenderID       id.Account      `json:"sender_id"`
+	Content        string          `json:"content"`
+	Type           string          `json:"type"`
+	CreatedAt      httpserver.Time `json:"created_at"`
+	Seq            int64           `json:"seq"`
+	InReplyTo      string          `json:"in_reply_to,omitempty"`
+	Mention        []id.Account    `json:"mention,omitempty"`
+}
+
+func listed(m sequence.Message) listedMessage {
+	l := listedMessage{
+		MessageID: m.ID.String(), ConversationID: m.ID.Conversation.String(), SenderID: m.Sender,
+		Content: m.Body.Content, Type: m.Body.Type, CreatedAt: httpserver.Time(m.CreatedAt),
+		Seq: m.ID.Seq, Mention: m.Body.Mention,
+	}
+	if m.Body.InReplyTo != 0 {
+		l.InReplyTo = id.Message{Conversation: m.ID.Conversation, Seq: m.Body.InReplyTo}.String()
+	}
+	return l
+}
+
+type messagePage struct {
+	Messages []listedMessage `json:"messages"`
+	Cursor   string          `json:"cursor"`
+	HasMore  bool            `json:"has_more"`
+}
+
+func (a *API) getMessages(c *fiber.Ctx) error {
+	conversation, err := pathConversation(c)
+	if err != nil {
+		return err
+	}
+	limit, err := paging.Limit(c.Query("limit"), defaultLimit, maxLimit)
+	if err != nil {
+		return err
+	}
+	list := cursorList{a.cursors, "messages of " + conversation.String(), caller(c)}
+	var below int64 // the number under which the page begins
+	if err := list.read(c, &below); err != nil {
+		return err
+	}
+	messages, next, err := a.chat.History(c.UserContext(), caller(c), conversation, below, limit)
+	if err != nil {
+		return err
+	}
+	page := messagePage{Messages: make([]listedMessage, len(messages)), HasMore: next > 0}
+	for i, m := range messages {
+		page.Messages[i] = listed(m)
+	}
+	if page.Cursor, err = list.cursor(page.HasMore, next); err != nil {
+		return err
+	}
+	return c.JSON(page)
+}
+
+// A cursorList is a list as one account walks it.
+type cursorList struct {
+	codec   *paging.Codec
+	name    string
+	account id.Account
+}
+
+// read decodes the cursor in the query into place, where there is one.
+func (l cursorList) read(c *fiber.Ctx, place any) error {
+	cursor := c.Query("cursor")
+	if cursor == "" {
+		return nil
+	}
+	return l.codec.Decode(l.name, string(l.account), cursor, place)
+}
+
+// cursor is the way to the page that begins behind place; "" on the last page.
+func (l cursorList) cursor(more bool, place any) (string, error) {
+	if !more {
+		return "", nil
+	}
+	return l.codec.Encode(l.name, string(l.account), place)
+}

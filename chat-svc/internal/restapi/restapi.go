@@ -1,0 +1,103 @@
+// Package restapi is the REST door of chat-svc: every path of docs/api/chat.md.
+// Handlers decode, call and encode; the rules are in package chat.
+package restapi
+
+import (
+	"unicode/utf8"
+
+	"github.com/gofiber/fiber/v2"
+
+	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/svckit/fault"
+	"chatplatform.io/svckit/paging"
+	"chatplatform.io/svckit/token"
+)
+
+// API serves the REST paths.
+type API struct {
+	chat     *chat.Service
+	verifier *token.Verifier
+	cursors  *paging.Codec
+}
+
+// New makes the door.
+func New(service *chat.Service, verifier *token.Verifier, cursors *paging.Codec) *API {
+	return &API{chat: service, verifier: verifier, cursors: cursors}
+}
+
+// Mount adds the routes to f.
+func (a *API) Mount(f *fiber.App) {
+	// Who may send may do everything with conversations (docs/api/auth.md).
+	look := token.Require(a.verifier, token.ConversationsRead, token.ConversationsWrite, token.MessagesWrite)
+	manage := token.Require(a.verifier, token.ConversationsWrite, token.MessagesWrite)
+	read := token.Require(a.verifier, token.MessagesRead)
+	send := token.Require(a.verifier, token.MessagesWrite)
+
+	f.Post("/api/messages", send, a.postMessage)
+	f.Post("/api/conversations", manage, a.postConversation)
+	f.Get("/api/conversations", look, a.getConversations)
+	f.Get("/api/conversations/:conversation_id", look, a.getConversation)
+	f.Get("/api/conversations/:conversation_id/messages", read, a.getMessages)
+}
+
+// Pages of every list.
+const (
+	defaultLimit = 50
+	maxLimit     = 100
+)
+
+// caller is the account whose token it is.
+func caller(c *fiber.Ctx) id.Account { return id.Account(token.From(c).Subject) }
+
+// pathConversation reads the conversation in the path; a malformed one is none.
+func pathConversation(c *fiber.Ctx) (id.Conversation, error) {
+	conversation, err := id.ParseConversation(c.Params("conversation_id"))
+	if err != nil {
+		return id.Conversation{}, fault.ErrNotFound
+	}
+	return conversation, nil
+}
+
+// agentIDs reads account ids in a body.
+func agentIDs(field string, texts ...string) ([]id.Account, error) {
+	accounts := make([]id.Account, len(texts))
+	for i, text := range texts {
+		a, err := id.ParseAccount(text)
+		if err != nil {
+			return nil, chat.ErrAgentID.Say("%s: must be agt_ and 20 characters.", field).With("field", field)
+		}
+		accounts[i] = a
+	}
+	return accounts, nil
+}
+
+const (
+	keyHeader      = "Idempotency-Key"
+	replayedHeader = "Idempotency-Replayed"
+	maxKey         = 255 // characters
+)
+
+// idempotencyKey reads the key of a safe repeat, "" for none, from the header
+// or, where a body has one, from there.
+func idempotencyKey(c *fiber.Ctx, inBody *string) (string, error) {
+	field, key := keyHeader, c.Get(keyHeader)
+	given := c.Request().Header.Peek(keyHeader) != nil
+	if inBody != nil {
+		if given && key != *inBody {
+			return "", fault.Field("client_msg_id", "must equal the Idempotency-Key header where both are sent")
+		}
+		field, key, given = "client_msg_id", *inBody, true
+	}
+	if given && (key == "" || !utf8.ValidString(key) || utf8.RuneCountInString(key) > maxKey) {
+		return "", fault.Field(field, "must have 1 to %d characters", maxKey)
+	}
+	return key, nil
+}
+
+// replayed marks the answer to an earlier request.
+func replayed(c *fiber.Ctx, is bool) {
+	if is {
+		c.Set(replayedHeader, "true")
+	}
+}
