@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 
 	"chatplatform.io/svckit/fault"
@@ -35,9 +36,10 @@ func unreachable(err error) bool {
 		connection topology.ConnectionError
 		queue      topology.WaitQueueTimeoutError
 		pool       topology.PoolError
+		cleared    driver.RetryablePoolError
 	)
 	return errors.As(err, &selection) || errors.As(err, &connection) ||
-		errors.As(err, &queue) || errors.As(err, &pool) ||
+		errors.As(err, &queue) || errors.As(err, &pool) || errors.As(err, &cleared) ||
 		errors.Is(err, topology.ErrServerClosed) || errors.Is(err, topology.ErrTopologyClosed)
 }
 
