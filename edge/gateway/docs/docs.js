@@ -270,7 +270,7 @@ function filter(text) {
     contents.querySelector(`a[href="#${CSS.escape(operation.id)}"]`).parentElement.hidden = operation.hidden;
   }
   for (const group of document.querySelectorAll(".tag")) {
-    group.hidden = !group.querySelector(".operation:not([hidden]), li:not([hidden])");
+    group.hidden = !group.querySelector(":scope > .operation:not([hidden]), :scope > ul > li:not([hidden])");
   }
 }
 
