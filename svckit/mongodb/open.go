@@ -25,10 +25,10 @@ const (
 
 // Settings say where a database is and how much of it a service may use.
 type Settings struct {
-	URI      string        `env:"MONGODB_URI" doc:"connection string of MongoDB 7 or newer, a replica set or a sharded cluster"`
-	Database string        `env:"MONGODB_DATABASE" doc:"name of the service's own database; empty means the service's name"`
-	Timeout  time.Duration `env:"MONGODB_TIMEOUT" envDefault:"5s" doc:"longest that one operation, with its retries, may take"`
-	MaxPool  uint64        `env:"MONGODB_MAX_POOL" envDefault:"100" doc:"most connections of one process to one server"`
+	URI      string        `env:"MONGODB_URI" doc:"Connection string of MongoDB 7 or newer, a replica set or a sharded cluster."`
+	Database string        `env:"MONGODB_DATABASE" doc:"Name of the service's own database; empty means the service's name."`
+	Timeout  time.Duration `env:"MONGODB_TIMEOUT" envDefault:"5s" doc:"Longest that one operation, with its retries, may take."`
+	MaxPool  uint64        `env:"MONGODB_MAX_POOL" envDefault:"100" doc:"Most connections of one process to one server."`
 
 	// Monitors watch every command, beside the metrics; tests count with them.
 	Monitors []*event.CommandMonitor `env:"-"`

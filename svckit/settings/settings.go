@@ -73,7 +73,7 @@ func rows(b *strings.Builder, t reflect.Type, prefix string) {
 			continue
 		}
 		name, options, _ := strings.Cut(field.Tag.Get("env"), ",")
-		if name == "" {
+		if name == "" || name == "-" {
 			continue
 		}
 		fallback := "none"

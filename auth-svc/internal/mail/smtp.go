@@ -30,14 +30,14 @@ const (
 
 // Settings say how mail leaves. Without a Host there is no mail.
 type Settings struct {
-	Host     string        `env:"SMTP_HOST" doc:"mail relay; empty = no mail is sent"`
-	Port     int           `env:"SMTP_PORT" envDefault:"587" doc:"port of the relay"`
-	Username string        `env:"SMTP_USERNAME" doc:"user at the relay; empty = no authentication"`
-	Password secret.Secret `env:"SMTP_PASSWORD" doc:"password at the relay"`
-	TLS      string        `env:"SMTP_TLS" envDefault:"starttls" doc:"starttls (demanded), implicit, or none (only without a password)"`
-	CAFile   string        `env:"SMTP_CA_FILE" doc:"PEM file of authorities to trust for the relay; empty = the system's"`
-	From     string        `env:"MAIL_FROM" envDefault:"ChatPlatform <noreply@localhost>" doc:"sender of all mails"`
-	Timeout  time.Duration `env:"SMTP_TIMEOUT" envDefault:"15s" doc:"the most that handing over one mail may take"`
+	Host     string        `env:"SMTP_HOST" doc:"Mail relay; empty = no mail is sent."`
+	Port     int           `env:"SMTP_PORT" envDefault:"587" doc:"Port of the relay."`
+	Username string        `env:"SMTP_USERNAME" doc:"User at the relay; empty = no authentication."`
+	Password secret.Secret `env:"SMTP_PASSWORD" doc:"Password at the relay."`
+	TLS      string        `env:"SMTP_TLS" envDefault:"starttls" doc:"How the relay is spoken to: starttls (demanded), implicit, or none (only without a password)."`
+	CAFile   string        `env:"SMTP_CA_FILE" doc:"PEM file of authorities to trust for the relay; empty = the system's."`
+	From     string        `env:"MAIL_FROM" envDefault:"ChatPlatform <noreply@localhost>" doc:"Sender of all mails."`
+	Timeout  time.Duration `env:"SMTP_TIMEOUT" envDefault:"15s" doc:"The most that handing over one mail may take."`
 }
 
 // SMTP hands mails to a relay, each over a connection of its own. Its methods

@@ -1,7 +1,11 @@
 package main
 
+import authsvc "chatplatform.io/auth-svc"
+
 // tables names the settings that the README files describe, a line for each
 // program that reads an environment.
 func tables() []table {
-	return nil
+	return []table{
+		{"auth-svc/README.md", authsvc.Config{}},
+	}
 }
