@@ -2,9 +2,11 @@ package svctest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -15,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/valyala/fasthttp"
+
+	"chatplatform.io/svckit/httpserver"
 )
 
 const (
@@ -48,14 +52,17 @@ func (d *Document) Client(t testing.TB, handler fasthttp.RequestHandler) *Client
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := &fasthttp.Server{Handler: handler, MaxRequestBodySize: 2 << 20, ReadBufferSize: 16 << 10}
+	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(ln) }()
+	go func() {
+		served <- httpserver.Serve(ctx, httpserver.ServeOptions{Logger: slog.New(slog.DiscardHandler), Grace: callWait},
+			httpserver.Door{Listener: ln, Handler: handler})
+	}()
 
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		require.NoError(t, server.Shutdown())
+		stop()
 		require.NoError(t, <-served)
 	})
 	return &Client{
