@@ -50,10 +50,14 @@ func (s *Service) RequestRecovery(ctx context.Context, accountID string) error {
 }
 
 // ConfirmRecovery takes a mailed code and makes a new recovery key; every API
-// key of the account ends. Any fault of the pair is ErrCode.
+// key of the account ends. ErrCode whatever is wrong with the pair, and
+// ErrAgentID where accountID is no id at all.
 func (s *Service) ConfirmRecovery(ctx context.Context, accountID, typed string) (secret.Secret, error) {
+	if !secret.CheckID(secret.PrefixAgent, accountID) {
+		return secret.Secret{}, ErrAgentID
+	}
 	code, ok := secret.ParseCode(typed)
-	if !ok || !secret.CheckID(secret.PrefixAgent, accountID) {
+	if !ok {
 		return secret.Secret{}, ErrCode
 	}
 	proof, err := s.Store.TryRecovery(ctx, accountID, s.Now(), maxCodeAttempts)

@@ -10,12 +10,18 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// documents turns the OpenAPI document of every service into JSON beside it.
+// documents turns the OpenAPI document of every service, and the gateway's, into
+// JSON beside it.
 func documents(root string) error {
 	sources, err := filepath.Glob(filepath.Join(root, "*", "openapi.yaml"))
 	if err != nil {
 		return fmt.Errorf("look for OpenAPI documents: %w", err)
 	}
+	inner, err := filepath.Glob(filepath.Join(root, "*", "*", "openapi.yaml"))
+	if err != nil {
+		return fmt.Errorf("look for OpenAPI documents: %w", err)
+	}
+	sources = append(sources, inner...)
 	for _, source := range sources {
 		text, err := os.ReadFile(source)
 		if err != nil {

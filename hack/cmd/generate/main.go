@@ -1,7 +1,7 @@
 // Command generate rewrites the files that are derived from others. Run it at
 // the root of the repository:
 //
-//	<service>/openapi.yaml                 -> <service>/openapi.json
+//	<service>/openapi.yaml, edge/gateway   -> openapi.json beside it
 //	settings structs (see registry.go)     -> tables in the README files
 //
 // It writes only what changed, and prints the names of those files.
