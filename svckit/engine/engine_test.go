@@ -39,10 +39,10 @@ func TestMain(m *testing.M) {
 func parent(dir string) {
 	e, err := engine.Start(context.Background(), engine.Options{Dir: dir})
 	if err != nil {
-		fmt.Println(err)
+		_, _ = fmt.Fprintln(os.Stdout, err)
 		os.Exit(1)
 	}
-	fmt.Println(e.URI())
+	_, _ = fmt.Fprintln(os.Stdout, e.URI())
 	<-e.Done()
 	os.Exit(1)
 }

@@ -2,6 +2,7 @@ package mongodb_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -99,7 +100,7 @@ func TestEngineLetsOneOfManyEqualInsertsWin(t *testing.T) {
 func TestEngineMakesOneDocumentOfManyEqualUpserts(t *testing.T) {
 	t.Parallel()
 	_, things := collection(t)
-	for _, err := range race(func(racer int) error {
+	for _, err := range race(func(int) error {
 		update := func() error {
 			_, err := things.UpdateByID(t.Context(), "one", bson.M{"$inc": bson.M{"n": 1}}, options.UpdateOne().SetUpsert(true))
 			return err
@@ -150,7 +151,7 @@ func TestEngineRemovesWhatExpired(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		return things.FindOne(t.Context(), bson.M{"_id": "past"}).Err() == mongo.ErrNoDocuments
+		return errors.Is(things.FindOne(t.Context(), bson.M{"_id": "past"}).Err(), mongo.ErrNoDocuments)
 	}, 90*time.Second, 250*time.Millisecond)
 	n, err := things.CountDocuments(t.Context(), bson.M{})
 	require.NoError(t, err)

@@ -26,7 +26,7 @@ func Fault(err error) error {
 func passes(err error) bool {
 	return mongo.IsNetworkError(err) || mongo.IsTimeout(err) ||
 		errors.Is(err, mongo.ErrClientDisconnected) ||
-		unreachable(err) || labelled(err) || notPrimary(err)
+		unreachable(err) || labeled(err) || notPrimary(err)
 }
 
 // unreachable finds errors from before a command was sent.
@@ -43,8 +43,8 @@ func unreachable(err error) bool {
 		errors.Is(err, topology.ErrServerClosed) || errors.Is(err, topology.ErrTopologyClosed)
 }
 
-// labelled finds errors that the server or the driver calls temporary.
-func labelled(err error) bool {
+// labeled finds errors that the server or the driver calls temporary.
+func labeled(err error) bool {
 	var e mongo.LabeledError
 	if !errors.As(err, &e) {
 		return false
