@@ -61,6 +61,9 @@ require (
 require (
 	chatplatform.io/auth-svc v0.0.0
 	chatplatform.io/auth-svc/accounts v0.0.0 // indirect
+	chatplatform.io/chat-svc v0.0.0 // indirect
+	chatplatform.io/edge v0.0.0 // indirect
+	chatplatform.io/local v0.0.0
 	github.com/caarlos0/env/v11 v11.4.2 // indirect
 	go.yaml.in/yaml/v2 v2.4.4 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
@@ -71,3 +74,9 @@ replace chatplatform.io/svckit => ../svckit
 replace chatplatform.io/auth-svc => ../auth-svc
 
 replace chatplatform.io/auth-svc/accounts => ../auth-svc/accounts
+
+replace chatplatform.io/local => ../local
+
+replace chatplatform.io/chat-svc => ../chat-svc
+
+replace chatplatform.io/edge => ../edge

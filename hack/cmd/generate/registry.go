@@ -1,11 +1,15 @@
 package main
 
-import authsvc "chatplatform.io/auth-svc"
+import (
+	authsvc "chatplatform.io/auth-svc"
+	"chatplatform.io/local"
+)
 
 // tables names the settings that the README files describe, a line for each
 // program that reads an environment.
 func tables() []table {
 	return []table{
+		{"README.md", local.Config{}},
 		{"auth-svc/README.md", authsvc.Config{}},
 	}
 }
