@@ -18,6 +18,7 @@ type metrics struct {
 	reachable   prometheus.Gauge
 
 	isReachable atomic.Bool
+	closing     atomic.Bool // no news that the database is then away
 	logger      *slog.Logger
 }
 
@@ -101,7 +102,9 @@ func (m *metrics) topology() *event.ServerMonitor {
 			return
 		}
 		m.reachable.Set(0)
-		m.logger.Warn("database away")
+		if !m.closing.Load() {
+			m.logger.Warn("database away")
+		}
 	}}
 }
 

@@ -38,6 +38,7 @@ type Settings struct {
 // the embedded Database's calls are the driver's: pass them through Fault.
 type DB struct {
 	*mongo.Database
+	metrics *metrics
 }
 
 // Open connects and reaches the database once; with the database away it is
@@ -66,7 +67,7 @@ func Open(ctx context.Context, s Settings, logger *slog.Logger, reg prometheus.R
 		// The driver's words may hold the URI, and that a password.
 		return nil, errors.New("open the database: MONGODB_URI is not a connection string that the driver takes")
 	}
-	db := &DB{Database: client.Database(s.Database)}
+	db := &DB{Database: client.Database(s.Database), metrics: metrics}
 	if err := db.Ping(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reach the database: %w", err), db.Close(context.WithoutCancel(ctx)))
 	}
@@ -97,6 +98,7 @@ func clientOptions(s Settings, m *metrics) *options.ClientOptions {
 func (db *DB) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, disconnectGrace)
 	defer cancel()
+	db.metrics.closing.Store(true)
 	if err := db.Client().Disconnect(ctx); err != nil {
 		return fmt.Errorf("close the database: %w", err)
 	}
