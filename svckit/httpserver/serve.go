@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -43,7 +42,7 @@ func Serve(ctx context.Context, o ServeOptions, doors ...Door) error {
 	for i, door := range doors {
 		servers[i] = newServer(door.Handler, o.Logger)
 		group.Go(func() error {
-			if err := servers[i].Serve(door.Listener); err != nil {
+			if err := servers[i].Serve(lingerListener{door.Listener}); err != nil {
 				return fmt.Errorf("serve %s: %w", door.Listener.Addr(), err)
 			}
 			return nil
@@ -102,25 +101,16 @@ func refuse(ctx *fasthttp.RequestCtx, err error) {
 	status := 0
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		swallow(ctx.Conn())
 		f = fault.ErrTooLarge
 	case errors.As(err, &small):
 		f, status = fault.ErrInvalid.Say("The request's headers are larger than 16 KiB."), fasthttp.StatusRequestHeaderFieldsTooLarge
 	case errors.As(err, &timeout) && timeout.Timeout():
 		f, status = fault.ErrInvalid.Say("The request did not arrive in time."), fasthttp.StatusRequestTimeout
 	}
+	linger(ctx.Conn())
 	WriteFault(ctx, f)
 	if status != 0 {
 		ctx.SetStatusCode(status)
-	}
-}
-
-// swallow reads a bounded rest of a body that is too large: a connection
-// closed with unread bytes is reset, and the client would not see the answer.
-func swallow(conn net.Conn) {
-	const most, patience = 16 << 20, 2 * time.Second
-	if conn.SetReadDeadline(time.Now().Add(patience)) == nil {
-		_, _ = io.CopyN(io.Discard, conn, most) // ends by the deadline, whatever comes
 	}
 }
 
