@@ -1,0 +1,117 @@
+package chatsvc_test
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/require"
+
+	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/svckit/token"
+)
+
+const issuer = "https://chat.test"
+
+// An auth answers as auth-svc's internal door does: services are built and
+// deployed apart, so chat-svc's tests cannot open the real one. Every account
+// id exists but those that begin with agt_9.
+type auth struct {
+	*httptest.Server
+	secretFile string
+	key        ed25519.PrivateKey
+	issued     atomic.Int64
+	away       atomic.Bool
+	changes    chan accounts.Change
+}
+
+func newAuth(t *testing.T) *auth {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	a := &auth{key: key, secretFile: filepath.Join(t.TempDir(), "secret"), changes: make(chan accounts.Change, 16)}
+	require.NoError(t, os.WriteFile(a.secretFile, []byte("secret"), 0o600))
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/jwks.json", a.serveKeys)
+	mux.HandleFunc("POST /internal/token", a.serveToken)
+	mux.HandleFunc("POST /internal/accounts", a.serveAccounts)
+	mux.HandleFunc("GET /internal/changes", a.serveChanges)
+	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.away.Load() {
+			http.Error(w, "away", http.StatusServiceUnavailable)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(a.Close)
+	return a
+}
+
+func (a *auth) serveKeys(w http.ResponseWriter, _ *http.Request) {
+	x := base64.RawURLEncoding.EncodeToString(a.key.Public().(ed25519.PublicKey))
+	_, _ = fmt.Fprintf(w, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":%q}]}`, x)
+}
+
+func (a *auth) serveToken(w http.ResponseWriter, _ *http.Request) {
+	_, _ = fmt.Fprint(w, `{"access_token":"service","expires_in":900}`)
+}
+
+func (a *auth) serveAccounts(w http.ResponseWriter, r *http.Request) {
+	var asked accounts.LookupRequest
+	if json.NewDecoder(r.Body).Decode(&asked) != nil {
+		http.Error(w, "bad request", http.StatusBadRequest)
+		return
+	}
+	answer := accounts.LookupAnswer{}
+	for _, id := range asked.IDs {
+		if !strings.HasPrefix(id, "agt_9") {
+			answer.Accounts = append(answer.Accounts, accounts.Account{ID: id, Name: "name-" + id[4:], Kind: "agent"})
+		}
+	}
+	for _, name := range asked.Names {
+		if number, ok := strings.CutPrefix(name, "name-"); ok {
+			answer.Accounts = append(answer.Accounts, accounts.Account{ID: "agt_" + number, Name: name, Kind: "agent"})
+		}
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (a *auth) serveChanges(w http.ResponseWriter, r *http.Request) {
+	var answer accounts.ChangesAnswer
+	select {
+	case change := <-a.changes:
+		answer.Changes = append(answer.Changes, change)
+	case <-r.Context().Done():
+		return
+	case <-time.After(20 * time.Second):
+	}
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// token signs an access token; without scopes it has those of a default key.
+func (a *auth) token(t *testing.T, account string, scopes ...string) string {
+	t.Helper()
+	if len(scopes) == 0 {
+		scopes = token.DefaultScopes()
+	}
+	now := time.Now()
+	signed := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
+		"iss": issuer, "aud": "chatplatform", "sub": account, "client_id": "aky_" + account[4:],
+		"scope": strings.Join(scopes, " "), "jti": fmt.Sprint(a.issued.Add(1)),
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(15 * time.Minute).Unix(),
+	})
+	signed.Header["typ"], signed.Header["kid"] = token.Type, "k1"
+	raw, err := signed.SignedString(a.key)
+	require.NoError(t, err)
+	return raw
+}

@@ -1,0 +1,130 @@
+package chatsvc_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	chatsvc "chatplatform.io/chat-svc"
+	"chatplatform.io/chat-svc/internal/mongostore"
+	"chatplatform.io/svckit/svctest"
+)
+
+// watched is a place whose database commands are recorded.
+func watched(t *testing.T) (place, *svctest.Commands) {
+	t.Helper()
+	i := install(t)
+	commands := &svctest.Commands{}
+	i.database.Monitors = append(i.database.Monitors, commands.Monitor())
+	client := document.Client(t, i.server(t).Handler())
+	return place{i, i.as(t, client, 1), i.as(t, client, 2), i.as(t, client, 3)}, commands
+}
+
+// names lists the commands sent since the last call, without read marks, which
+// are written behind and together.
+func names(commands *svctest.Commands) []string {
+	var sent []string
+	for _, command := range commands.Sent() {
+		if command.Name != "update" && command.Collection != "" {
+			sent = append(sent, command.Name+" "+command.Collection)
+		}
+	}
+	commands.Reset()
+	return sent
+}
+
+func TestASendCostsTheSameWhateverTheMembers(t *testing.T) {
+	t.Parallel()
+	p, commands := watched(t)
+	many := make([]string, 499)
+	for n := range many {
+		many[n] = agent(1000 + n)
+	}
+	costs := map[string][]string{}
+	for name, conversation := range map[string]string{"2 members": p.ann.group(t, p.bob.id), "500 members": p.ann.group(t, many...)} {
+		p.ann.say(t, conversation, "the first one reads the last place")
+		names(commands)
+		p.ann.say(t, conversation, "hello")
+		costs[name] = names(commands)
+	}
+	require.Equal(t, []string{"find members", "insert messages"}, costs["2 members"])
+	require.Equal(t, costs["2 members"], costs["500 members"])
+}
+
+func TestAPageIsOneQuery(t *testing.T) {
+	t.Parallel()
+	p, commands := watched(t)
+	conversation := p.ann.group(t, p.bob.id)
+	path := "/api/conversations/" + conversation + "/messages?limit=3&cursor="
+	page := []string{"find members", "find messages"}
+	for range 8 {
+		p.ann.say(t, conversation, "x")
+	}
+	names(commands)
+	cursor := p.bob.want(t, 200, "GET", path, nil).Text("cursor")
+	require.Equal(t, page, names(commands), "the first page")
+	p.bob.want(t, 200, "GET", path+cursor, nil)
+	require.Equal(t, page, names(commands), "a page by cursor")
+	p.bob.want(t, 200, "GET", "/api/conversations", nil)
+	require.Equal(t, []string{"aggregate memberships"}, names(commands), "a list of conversations")
+}
+
+// Every command but those of transactions' ends and sessions names the shard
+// key of its collection.
+func TestEveryQueryCarriesTheShardKey(t *testing.T) {
+	t.Parallel()
+	p, commands := watched(t)
+	key := svctest.WithHeader("Idempotency-Key", "k")
+	body := object{"type": "group", "members": []string{p.bob.id}}
+	conversation := p.ann.want(t, 201, "POST", "/api/conversations", body, key).Text("conversation_id")
+	p.ann.want(t, 201, "POST", "/api/conversations", body, key)
+	p.ann.want(t, 400, "POST", "/api/conversations", object{"type": "group", "members": []string{nobody()}}, svctest.WithHeader("Idempotency-Key", "r"))
+	many := make([]string, 1200)
+	for n := range many {
+		many[n] = agent(1000 + n)
+	}
+	crowd := p.ann.group(t, many...)
+	first := p.ann.say(t, conversation, "one", key).Text("message_id")
+	p.ann.say(t, conversation, "one", key)
+	p.bob.want(t, 201, "POST", "/api/messages", object{
+		"conversation_id": conversation, "content": "two", "in_reply_to": first, "mention": []string{p.ann.id},
+	})
+	p.bob.want(t, 201, "POST", "/api/messages", object{"recipient_agent_id": p.ann.id, "content": "three"})
+	for _, path := range []string{"", "?limit=1", "/" + conversation, "/" + crowd, "/" + conversation + "/messages"} {
+		p.ann.want(t, 200, "GET", "/api/conversations"+path, nil)
+	}
+
+	keys := map[string][]string{}
+	for _, collection := range mongostore.Schema().Collections {
+		keys[collection.Name] = collection.ShardKey
+	}
+	seen := map[string]bool{}
+	for _, command := range commands.Sent() {
+		shardKey, ours := keys[command.Collection]
+		if ours {
+			seen[command.Collection] = true
+			require.True(t, command.Carries(shardKey...), "%s %s: %s", command.Name, command.Collection, command.Filters)
+		}
+	}
+	require.Len(t, seen, len(keys), "every collection was used: %v", seen)
+}
+
+func TestRoutesAreTheDocuments(t *testing.T) {
+	t.Parallel()
+	routes := chatsvc.Routes(install(t).server(t))
+	for n, route := range routes {
+		for strings.Contains(route, ":") {
+			before, rest, _ := strings.Cut(route, ":")
+			parameter, after, more := strings.Cut(rest, "/")
+			route = before + "{" + parameter + "}"
+			if more {
+				route += "/" + after
+			}
+		}
+		routes[n] = route
+	}
+	slices.Sort(routes)
+	require.Equal(t, document.Operations(), routes)
+}

@@ -1,0 +1,334 @@
+package chatsvc_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/svckit/engine"
+	"chatplatform.io/svckit/svctest"
+	"chatplatform.io/svckit/token"
+)
+
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	uri, proxy := svctest.NewProxy(t, i.database.URI)
+	client := document.Client(t, i.server(t, "MONGODB_URI="+uri).Handler())
+	ann := i.as(t, client, 1)
+	conversation := ann.group(t)
+	ann.say(t, conversation, "before")
+
+	proxy.Cut()
+	calls := map[string]func() *svctest.Response{
+		"send": func() *svctest.Response {
+			return ann.do(t, "POST", "/api/messages", object{"conversation_id": conversation, "content": "away", "client_msg_id": "k"})
+		},
+		"create": func() *svctest.Response {
+			return ann.do(t, "POST", "/api/conversations", object{"type": "group", "members": []string{}}, svctest.WithHeader("Idempotency-Key", "k"))
+		},
+		"list": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations", nil) },
+		"look": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation, nil) },
+		"read": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation+"/messages", nil) },
+	}
+	begun := time.Now()
+	answers := map[string]<-chan *svctest.Response{}
+	for name, call := range calls {
+		answered := make(chan *svctest.Response, 1)
+		answers[name] = answered
+		go func() { answered <- call() }()
+	}
+	for name, answered := range answers {
+		answer := <-answered
+		require.Equal(t, 503, answer.Status, "%s: %s", name, answer.Body)
+		require.NotEmpty(t, answer.Header.Get("Retry-After"), name)
+		require.NotContains(t, string(answer.Body), "mongo", "nothing internal is shown")
+	}
+	require.Less(t, time.Since(begun), 10*time.Second, "nothing hangs")
+	require.Equal(t, 200, ann.Call(t, "GET", "/health", nil).Status)
+
+	proxy.Restore()
+	for name, call := range calls {
+		require.Eventually(t, func() bool { return call().Status < 300 }, 20*time.Second, 50*time.Millisecond, "%s is back by itself", name)
+	}
+	page := ann.want(t, 200, "GET", "/api/conversations/"+conversation+"/messages", nil)
+	require.Equal(t, "away", page.Text("messages.0.content"))
+	require.Equal(t, "before", page.Text("messages.1.content"))
+	require.Len(t, page.Get("messages"), 2, "each retry with the key was the same message")
+}
+
+// With auth-svc away, tokens whose key is known go on, who is known can be
+// written to, and who is not known cannot be looked up.
+func TestAuthAway(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	conversation := p.ann.group(t, p.bob.id)
+	p.auth.away.Store(true)
+	p.ann.say(t, conversation, "still here")
+	p.ann.want(t, 201, "POST", "/api/messages", object{"recipient_agent_id": p.bob.id, "content": "bob is known"})
+	answer := p.ann.want(t, 503, "POST", "/api/messages", object{"recipient_agent_id": p.eve.id, "content": "eve is not"})
+	require.NotEmpty(t, answer.Header.Get("Retry-After"))
+	p.ann.want(t, 503, "POST", "/api/conversations", object{"type": "group", "members": []string{p.eve.id}})
+	p.auth.away.Store(false)
+	p.ann.want(t, 201, "POST", "/api/messages", object{"recipient_agent_id": p.eve.id, "content": "eve is found"})
+}
+
+func TestRevocationArrives(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.ann.want(t, 200, "GET", "/api/conversations", nil)
+	p.auth.changes <- accounts.Change{Position: 1, Kind: accounts.KeysRevoked, KeyIDs: []string{"aky_" + p.ann.id[4:]}}
+	begun := time.Now()
+	require.Eventually(t, func() bool {
+		return p.ann.do(t, "GET", "/api/conversations", nil).Status == 401
+	}, 10*time.Second, 10*time.Millisecond)
+	require.Less(t, time.Since(begun), 2*time.Second)
+	p.bob.want(t, 200, "GET", "/api/conversations", nil)
+}
+
+// A crowd sends into a few conversations through several clients, repeating
+// what was not acknowledged under the same key, and sometimes what was.
+type crowd struct {
+	clients       []*svctest.Client
+	conversations []string
+
+	mu      sync.Mutex
+	places  map[string]string // message id by conversation and text
+	replays int
+}
+
+func (c *crowd) send(t *testing.T, who person, conversation, text string) bool {
+	answer := who.do(t, "POST", "/api/messages", object{
+		"conversation_id": conversation, "content": text, "client_msg_id": text,
+	})
+	if answer.Status == 503 {
+		return false
+	}
+	if answer.Status != 201 {
+		t.Errorf("%s: %d %s", text, answer.Status, answer.Body)
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if answer.Header.Get("Idempotency-Replayed") != "" {
+		c.replays++
+	}
+	id := answer.Text("message_id")
+	if before, known := c.places[conversation+text]; known && before != id {
+		t.Errorf("%q moved from %s to %s", text, before, id)
+	}
+	c.places[conversation+text] = id
+	return true
+}
+
+// run lets n people of an installation send until each has sent its messages.
+func (c *crowd) run(t *testing.T, i installation, n, messages int) {
+	var people sync.WaitGroup
+	for name := range n {
+		people.Go(func() {
+			raw := i.auth.token(t, agent(1), token.MessagesWrite)
+			for m := range messages {
+				text := fmt.Sprintf("%d of %d", m, name)
+				conversation := c.conversations[rand.IntN(len(c.conversations))]
+				for at := rand.IntN(len(c.clients)); ; at++ {
+					client := c.clients[at%len(c.clients)]
+					if c.send(t, person{client, agent(1), raw}, conversation, text) && rand.IntN(10) > 0 {
+						break
+					}
+					if t.Context().Err() != nil {
+						return
+					}
+				}
+			}
+		})
+	}
+	people.Wait()
+}
+
+// check reads everything back: no gap, no double, nothing lost or moved.
+func (c *crowd) check(t *testing.T, who person) {
+	stored := 0
+	for _, conversation := range c.conversations {
+		seqs := map[float64]bool{}
+		last, cursor, more := 0.0, "", true
+		for more {
+			page := who.want(t, 200, "GET", "/api/conversations/"+conversation+"/messages?limit=100&cursor="+cursor, nil)
+			for _, m := range page.Get("messages").([]any) {
+				m := m.(map[string]any)
+				seq := m["seq"].(float64)
+				require.False(t, seqs[seq], "%v stands twice", seq)
+				seqs[seq] = true
+				last = max(last, seq)
+				require.Equal(t, c.places[conversation+m["content"].(string)], m["message_id"])
+				stored++
+			}
+			cursor, more = page.Text("cursor"), page.Get("has_more").(bool)
+		}
+		require.Len(t, seqs, int(last), "no gap")
+	}
+	require.Len(t, c.places, stored, "every acknowledged message is there, once")
+}
+
+func newCrowd(t *testing.T, i installation, conversations int, clients ...*svctest.Client) (*crowd, person) {
+	c := &crowd{clients: clients, places: map[string]string{}}
+	ann := i.as(t, clients[0], 1)
+	for range conversations {
+		c.conversations = append(c.conversations, ann.group(t))
+	}
+	return c, ann
+}
+
+const unlimited = "SENDS_PER_MINUTE=6000000"
+
+func TestTwoServersOnOneDatabase(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	first := document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler())
+	second := document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler())
+	c, ann := newCrowd(t, i, 2, first, second)
+	c.run(t, i, 8, 25)
+	c.check(t, ann)
+	require.Positive(t, c.replays)
+}
+
+// The engine is killed again and again under load. What was acknowledged is
+// there afterwards, once and in order.
+func TestEngineKilledUnderLoad(t *testing.T) {
+	t.Parallel()
+	crashing := newCrashing(t)
+	i := installation{auth: newAuth(t), database: svctest.Settings(t)}
+	i.database.URI = crashing.uri
+	require.NoError(t, migrate(t, i))
+	client := document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler())
+	c, ann := newCrowd(t, i, 2, client)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.run(t, i, 8, 60)
+	}()
+	for range 3 {
+		acknowledged := c.count()
+		require.Eventually(t, func() bool { return c.count() > acknowledged+20 || isClosed(done) }, 30*time.Second, time.Millisecond)
+		crashing.kill(t)
+	}
+	<-done
+	c.check(t, ann)
+}
+
+func (c *crowd) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.places)
+}
+
+func isClosed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
+// A crashing engine keeps its address over kills: a relay stands before it.
+type crashing struct {
+	uri    string
+	dir    string
+	engine *engine.Engine
+	target atomic.Pointer[string]
+}
+
+func newCrashing(t *testing.T) *crashing {
+	c := &crashing{dir: filepath.Join(t.TempDir(), "data")}
+	c.start(t)
+	t.Cleanup(func() { require.NoError(t, c.engine.Stop(context.Background())) })
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var relays sync.WaitGroup
+	relays.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			relays.Go(func() { relay(conn, *c.target.Load()) })
+		}
+	})
+	t.Cleanup(func() {
+		require.NoError(t, ln.Close())
+		relays.Wait()
+	})
+	uri, err := url.Parse(c.engine.URI())
+	require.NoError(t, err)
+	uri.Host = ln.Addr().String()
+	c.uri = uri.String()
+	return c
+}
+
+func (c *crashing) start(t *testing.T) {
+	started, err := engine.Start(context.Background(), engine.Options{Dir: c.dir})
+	require.NoError(t, err)
+	uri, err := url.Parse(started.URI())
+	require.NoError(t, err)
+	c.engine = started
+	c.target.Store(&uri.Host)
+}
+
+// kill ends the engine without warning and starts another on its data.
+func (c *crashing) kill(t *testing.T) {
+	atOnce, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, c.engine.Stop(atOnce), context.Canceled)
+	c.start(t)
+}
+
+func relay(client net.Conn, target string) {
+	defer func() { _ = client.Close() }()
+	server, err := net.Dial("tcp", target)
+	if err != nil {
+		return
+	}
+	var both sync.WaitGroup
+	for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
+		both.Go(func() {
+			buffer := make([]byte, 32<<10)
+			for {
+				n, err := way[0].Read(buffer)
+				if n > 0 {
+					_, _ = way[1].Write(buffer[:n])
+				}
+				if err != nil {
+					_, _ = client.Close(), server.Close()
+					return
+				}
+			}
+		})
+	}
+	both.Wait()
+}
+
+func TestNoSecretIsLogged(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	deps, logs := i.logged(t)
+	client := document.Client(t, i.serverWith(t, deps).Handler())
+	ann := i.as(t, client, 1)
+	conversation := ann.group(t)
+	ann.say(t, conversation, "a secret of ann's", svctest.WithHeader("Idempotency-Key", "key-of-ann"))
+	ann.do(t, "POST", "/api/messages", object{"conversation_id": conversation, "content": "other words of ann's"}, svctest.WithHeader("Idempotency-Key", "key-of-ann"))
+	text := logs.String()
+	for _, secret := range []string{ann.token, "a secret of", "other words", "key-of-ann"} {
+		require.False(t, strings.Contains(text, secret), "logged: %s", secret)
+	}
+}
