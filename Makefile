@@ -27,7 +27,8 @@ help: ## Show this list
 
 run: ## Start the whole platform on one port (LISTEN, DATA_DIR); Ctrl-C ends it
 	@hack/need.sh go engine
-	@go run ./local/cmd/local
+	@go build -o bin/ ./local/cmd/local
+	@exec bin/local
 
 quickstart: ## Walk the quickstart with curl against a running platform (BASE_URL)
 	@hack/need.sh curl

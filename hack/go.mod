@@ -3,14 +3,20 @@ module chatplatform.io/hack
 go 1.26.0
 
 require (
+	chatplatform.io/auth-svc v0.0.0
+	chatplatform.io/local v0.0.0
 	chatplatform.io/svckit v0.0.0
 	github.com/stretchr/testify v1.12.1
 	sigs.k8s.io/yaml v1.6.0
 )
 
 require (
+	chatplatform.io/auth-svc/accounts v0.0.0 // indirect
+	chatplatform.io/chat-svc v0.0.0 // indirect
+	chatplatform.io/edge v0.0.0 // indirect
 	github.com/andybalholm/brotli v1.1.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/caarlos0/env/v11 v11.4.2 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
@@ -47,6 +53,8 @@ require (
 	go.opentelemetry.io/otel/sdk v1.47.0 // indirect
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
+	go.yaml.in/yaml/v2 v2.4.4 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
 	golang.org/x/net v0.59.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
@@ -56,17 +64,6 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/grpc v1.83.2 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
-)
-
-require (
-	chatplatform.io/auth-svc v0.0.0
-	chatplatform.io/auth-svc/accounts v0.0.0 // indirect
-	chatplatform.io/chat-svc v0.0.0 // indirect
-	chatplatform.io/edge v0.0.0 // indirect
-	chatplatform.io/local v0.0.0
-	github.com/caarlos0/env/v11 v11.4.2 // indirect
-	go.yaml.in/yaml/v2 v2.4.4 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
 
 replace chatplatform.io/svckit => ../svckit

@@ -10,18 +10,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// documents turns the OpenAPI document of every service, and the gateway's, into
-// JSON beside it.
+// documents turns every OpenAPI document into JSON beside it: those of the
+// services, at the root of their modules, and the gateway's, a folder deeper.
 func documents(root string) error {
-	sources, err := filepath.Glob(filepath.Join(root, "*", "openapi.yaml"))
-	if err != nil {
-		return fmt.Errorf("look for OpenAPI documents: %w", err)
+	var sources []string
+	for _, pattern := range []string{"*/openapi.yaml", "*/*/openapi.yaml"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			return fmt.Errorf("look for OpenAPI documents: %w", err)
+		}
+		sources = append(sources, found...)
 	}
-	inner, err := filepath.Glob(filepath.Join(root, "*", "*", "openapi.yaml"))
-	if err != nil {
-		return fmt.Errorf("look for OpenAPI documents: %w", err)
-	}
-	sources = append(sources, inner...)
 	for _, source := range sources {
 		text, err := os.ReadFile(source)
 		if err != nil {
