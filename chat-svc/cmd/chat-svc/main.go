@@ -13,7 +13,7 @@ import (
 )
 
 // version is set when the program is linked.
-var version = "dev" //nolint:gochecknoglobals // the linker writes it
+var version = "dev"
 
 func main() {
 	os.Exit(program.Program[chatsvc.Config]{

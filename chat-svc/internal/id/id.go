@@ -112,7 +112,7 @@ type Message struct {
 	Seq          int64
 }
 
-var messageEncoding = base32.NewEncoding(alphabet).WithPadding(base32.NoPadding)
+var messageEncoding = base32.NewEncoding(alphabet).WithPadding(base32.NoPadding) //nolint:gochecknoglobals // a constant table
 
 // ParseMessage reads a message id in its one spelling.
 func ParseMessage(s string) (Message, error) {

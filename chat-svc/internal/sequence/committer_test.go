@@ -2,7 +2,6 @@ package sequence_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -326,7 +325,7 @@ func TestAnUnreadablePlaceFailsItsOwnOnly(t *testing.T) {
 		b.store.script = []mishap{cutBefore}
 		_, err := b.Commit(t.Context(), draft(id.NewGroup(), "hello"))
 		require.ErrorIs(t, err, fault.ErrUnavailable)
-		require.True(t, errors.Is(err, errConnection), "the cause is kept for the log")
+		require.ErrorIs(t, err, errConnection, "the cause is kept for the log")
 		_, err = b.Commit(t.Context(), draft(id.NewGroup(), "hello"))
 		require.NoError(t, err)
 	})
