@@ -14,6 +14,12 @@ import (
 	"chatplatform.io/e2e/platform"
 )
 
+// Conditions are looked at this often, for this long at most.
+const (
+	tick        = 20 * time.Millisecond
+	waitForMail = 10 * time.Second
+)
+
 // A site is a running platform and a client to it.
 type site struct {
 	*platform.Platform
