@@ -154,7 +154,7 @@ func (s *Server) wire(mailer identity.Mailer, cursors *paging.Codec) {
 func (s *Server) options(registry prometheus.Registerer) httpserver.Options {
 	return httpserver.Options{
 		Logger: s.deps.Observer.Logger, Registry: registry, Tracer: s.deps.Observer.Tracer,
-		Timeout: s.config.Serving.RequestTimeout, RPC: rpcapi.Methods(),
+		Timeout: s.config.Serving.RequestTimeout, RPC: rpcapi.Methods(), Rephrase: restapi.Rephrase(),
 	}
 }
 

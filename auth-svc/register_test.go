@@ -67,7 +67,9 @@ func TestRegisterRefusesValues(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	d := w.open(t)
-	named := func(field string, value any) map[string]any { return map[string]any{"agent_name": "valid-name", field: value} }
+	named := func(field string, value any) map[string]any {
+		return map[string]any{"agent_name": "valid-name", field: value}
+	}
 	meta := func(field string, value any) map[string]any { return named("metadata", map[string]any{field: value}) }
 	tests := map[string]struct {
 		body  any

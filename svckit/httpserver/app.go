@@ -32,6 +32,8 @@ type Options struct {
 	Timeout time.Duration
 	// RPC names the methods (/api/<method>) whose errors take the RPC form.
 	RPC []string
+	// Rephrase gives, by path, what is made of an error before it is answered.
+	Rephrase map[string]func(*fiber.Ctx, error) error
 }
 
 type app struct {
@@ -98,6 +100,9 @@ func (a *app) protect(c *fiber.Ctx) (err error) {
 
 // answer writes err in the envelope of its family and logs what is ours.
 func (a *app) answer(c *fiber.Ctx, err error) {
+	if rephrase := a.Rephrase[c.Path()]; rephrase != nil {
+		err = rephrase(c, err)
+	}
 	f := a.fault(c, err)
 	if f.Kind == fault.Internal || f.Kind == fault.Unavailable {
 		a.Logger.ErrorContext(c.UserContext(), "request failed",

@@ -76,8 +76,15 @@ func (e *oauthError) Unwrap() error { return e.error }
 func writeOAuthFault(ctx *fasthttp.RequestCtx, f *fault.Fault, name string) {
 	begin(ctx, f)
 	ctx.Response.Header.Set("Cache-Control", "no-store")
-	// RFC 6749 allows no quotation mark in a description.
-	write(ctx, map[string]string{"error": name, "error_description": strings.ReplaceAll(f.Message, `"`, `'`)})
+	write(ctx, map[string]string{"error": name, "error_description": strings.Map(describing, f.Message)})
+}
+
+// describing keeps the characters that RFC 6749 §5.2 allows in a description.
+func describing(r rune) rune {
+	if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
+		return '\''
+	}
+	return r
 }
 
 // begin sets what all error answers share: the status and the headers that

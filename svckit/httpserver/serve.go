@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/errgroup"
 
@@ -77,7 +79,7 @@ func drain(ctx context.Context, o ServeOptions, servers []*fasthttp.Server) erro
 // application mounted behind another handler have no effect.
 func newServer(h fasthttp.RequestHandler, logger *slog.Logger) *fasthttp.Server {
 	return &fasthttp.Server{
-		Handler:               h,
+		Handler:               methods(h),
 		ErrorHandler:          refuse,
 		Logger:                quiet{logger},
 		MaxRequestBodySize:    2 * MaxBody, // above MaxBody the application refuses, so that the answer is read
@@ -90,6 +92,18 @@ func newServer(h fasthttp.RequestHandler, logger *slog.Logger) *fasthttp.Server 
 		NoDefaultServerHeader: true,
 		NoDefaultContentType:  true,
 		SecureErrorLogMessage: true,
+	}
+}
+
+// methods refuses those that HTTP does not have: the router's own answer to
+// them is no JSON.
+func methods(h fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		if !slices.ContainsFunc(fiber.DefaultMethods, func(m string) bool { return m == string(ctx.Method()) }) {
+			WriteFault(ctx, fault.ErrInvalid.Say("This is not a method of HTTP."))
+			return
+		}
+		h(ctx)
 	}
 }
 

@@ -55,7 +55,7 @@ func New(service *identity.Service, verifier *token.Verifier, usage *identity.Us
 // /64, which one client has whole.
 func (g *Guard) Address(c *fiber.Ctx) netip.Addr {
 	addr := httpserver.ClientIP(c, g.trusted)
-	if addr.Is6() {
+	if addr.Is6() && !addr.IsLoopback() {
 		prefix, _ := addr.Prefix(64) // 64 bits fit every IPv6 address
 		return prefix.Addr()
 	}
@@ -111,11 +111,11 @@ func (g *Guard) basic(c *fiber.Ctx, prefix string, check func(id string, given s
 	c.Set(fiber.HeaderWWWAuthenticate, `Basic realm="chatplatform", charset="UTF-8"`)
 	id, given, ok := ParseBasic(c.Get(fiber.HeaderAuthorization))
 	if !ok {
-		return fault.ErrUnauthenticated.Say("Send Authorization: Basic, with base64 of agent_id:%s….", prefix)
+		return fault.ErrUnauthenticated.Say("Send Authorization: Basic, with base64 of agent_id:%s...", prefix)
 	}
 	err := g.Slowed(c, id, func() error {
 		if !secret.CheckID(secret.PrefixAgent, id) || !secret.Check(prefix, given.Reveal()) {
-			return identity.ErrCredential.Say("The agent id or the secret is wrong; this call takes agent_id:%s….", prefix)
+			return identity.ErrCredential.Say("The agent id or the secret is wrong; this call takes agent_id:%s...", prefix)
 		}
 		return check(id, given)
 	})
@@ -128,7 +128,7 @@ func (g *Guard) basic(c *fiber.Ctx, prefix string, check func(id string, given s
 // Slowed runs a check of something that can be guessed about an account. It
 // counts refusals, and past the limits refuses without a check.
 func (g *Guard) Slowed(c *fiber.Ctx, account string, check func() error) error {
-	address := g.Address(c).String()
+	account, address := known(account), g.Address(c).String()
 	pair := account + " " + address
 	if wait := max(g.pair.Wait(pair), g.address.Wait(address)); wait > 0 {
 		return fault.ErrRateLimited.Say("Too many failed tries; wait as long as Retry-After says.").After(wait)
@@ -138,7 +138,7 @@ func (g *Guard) Slowed(c *fiber.Ctx, account string, check func() error) error {
 		g.pair.Take(pair)
 		g.address.Take(address)
 		g.identity.Audit.WarnContext(c.UserContext(), "credential refused",
-			"account", printable(account), "address", address, "path", c.Route().Path)
+			"account", account, "address", address, "path", c.Route().Path)
 	}
 	return err
 }
@@ -148,10 +148,10 @@ func refused(err error) bool {
 	return errors.Is(err, fault.ErrUnauthenticated) || errors.Is(err, identity.ErrProof)
 }
 
-// printable keeps what a stranger sent as an account out of the log, unless it
-// has the form of one: it might be a secret in the wrong place.
-func printable(account string) string {
-	if secret.CheckID(secret.PrefixAgent, account) {
+// known keeps what a stranger sent as an account out of the memory and the log,
+// unless it has the form of one: it may be large, or a secret in the wrong place.
+func known(account string) string {
+	if account == "" || secret.CheckID(secret.PrefixAgent, account) {
 		return account
 	}
 	return "malformed"

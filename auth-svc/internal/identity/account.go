@@ -164,6 +164,9 @@ func (s *Service) UpdateProfile(ctx context.Context, id string, p ProfilePatch) 
 			return Account{}, err
 		}
 	}
+	if p == (ProfilePatch{}) {
+		return s.Living(ctx, id)
+	}
 	account, err := s.Store.UpdateProfile(ctx, id, p, s.Now())
 	if err != nil {
 		return Account{}, fmt.Errorf("update the profile of %s: %w", id, err)

@@ -56,18 +56,22 @@ func (n NewKey) validate() error {
 	return knownScopes("scopes", n.Scopes)
 }
 
-// scopes are the chosen ones without repetition, in the order of AllScopes.
 func (n NewKey) scopes() token.Scopes {
 	if n.Scopes == nil {
 		return token.DefaultScopes()
 	}
-	chosen := token.Scopes{}
+	return inOrder(n.Scopes)
+}
+
+// inOrder gives the chosen scopes without repetition, in the order of AllScopes.
+func inOrder(chosen token.Scopes) token.Scopes {
+	ordered := token.Scopes{}
 	for _, scope := range token.AllScopes() {
-		if token.Scopes(n.Scopes).Has(scope) {
-			chosen = append(chosen, scope)
+		if chosen.Has(scope) {
+			ordered = append(ordered, scope)
 		}
 	}
-	return chosen
+	return ordered
 }
 
 func knownScopes(field string, scopes []string) error {
@@ -112,6 +116,8 @@ func (s *Service) RevokeKey(ctx context.Context, accountID, keyID string) error 
 	return nil
 }
 
+var errKeyEnded = fault.ErrNotFound.Say("The key has ended; create another.")
+
 // RotateKey makes a key of the same name, scopes and lifetime. The old one
 // serves for overlapSeconds more (0: ends at once, with its tokens).
 func (s *Service) RotateKey(ctx context.Context, accountID, keyID string, overlapSeconds int) (Key, secret.Secret, error) {
@@ -121,6 +127,9 @@ func (s *Service) RotateKey(ctx context.Context, accountID, keyID string, overla
 	old, err := s.Store.Key(ctx, accountID, keyID)
 	if err != nil {
 		return Key{}, secret.Secret{}, fmt.Errorf("rotate key %s of %s: %w", keyID, accountID, err)
+	}
+	if !old.Live(s.Now()) {
+		return Key{}, secret.Secret{}, errKeyEnded
 	}
 	fresh, value, err := s.makeKey(accountID)
 	if err != nil {
@@ -134,7 +143,7 @@ func (s *Service) RotateKey(ctx context.Context, accountID, keyID string, overla
 	until := fresh.CreatedAt.Add(time.Duration(overlapSeconds) * time.Second)
 	err = s.Store.RotateKey(ctx, old, fresh, fresh.CreatedAt, until)
 	if errors.Is(err, fault.ErrNotFound) {
-		return Key{}, secret.Secret{}, fault.ErrNotFound.Say("The key has ended; create another.")
+		return Key{}, secret.Secret{}, errKeyEnded
 	}
 	if err != nil {
 		return Key{}, secret.Secret{}, fmt.Errorf("rotate key %s of %s: %w", keyID, accountID, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"chatplatform.io/auth-svc/internal/secret"
 	"chatplatform.io/svckit/fault"
@@ -12,6 +13,9 @@ import (
 // maxCodeAttempts bounds the guesses at one mailed code of 80 bits. It is far
 // above what a person needs, so that a stranger cannot use a code up.
 const maxCodeAttempts = 100
+
+// maxCode is how long a code may be as a person types it.
+const maxCode = 64
 
 // ErrCode is the refusal of a recovery code.
 var ErrCode = fault.ErrUnauthenticated.Say("The code is wrong or has ended; ask for another.")
@@ -55,6 +59,9 @@ func (s *Service) RequestRecovery(ctx context.Context, accountID string) error {
 func (s *Service) ConfirmRecovery(ctx context.Context, accountID, typed string) (secret.Secret, error) {
 	if !secret.CheckID(secret.PrefixAgent, accountID) {
 		return secret.Secret{}, ErrAgentID
+	}
+	if typed == "" || utf8.RuneCountInString(typed) > maxCode {
+		return secret.Secret{}, fault.Field("code", "must be the mailed code, at most %d characters", maxCode)
 	}
 	code, ok := secret.ParseCode(typed)
 	if !ok {

@@ -46,7 +46,7 @@ func (s *Service) Exchange(key Key, requested []string) (AccessToken, error) {
 				return AccessToken{}, ErrScopeNotGranted.Say("scope: the key does not have the scope %s.", scope)
 			}
 		}
-		scopes = requested
+		scopes = inOrder(requested)
 	}
 	return s.issue(grant{subject: key.AccountID, client: key.ID, scopes: scopes, since: s.Now(), keyExpires: key.ExpiresAt})
 }
@@ -149,9 +149,12 @@ func (s *Service) ServiceToken(service, audience string) (AccessToken, error) {
 	return AccessToken{Value: value, ExpiresIn: expires.Sub(now)}, nil
 }
 
+// clockSkew is longer than verifiers take a token after its end.
+const clockSkew = time.Minute
+
 // Revoke ends the token that claims are of.
 func (s *Service) Revoke(ctx context.Context, claims *token.Claims) error {
-	if err := s.Store.RevokeToken(ctx, claims.Subject, claims.ID, s.Now(), claims.ExpiresAt); err != nil {
+	if err := s.Store.RevokeToken(ctx, claims.Subject, claims.ID, s.Now(), claims.ExpiresAt.Add(clockSkew)); err != nil {
 		return fmt.Errorf("revoke a token of %s: %w", claims.Subject, err)
 	}
 	return nil
@@ -174,7 +177,7 @@ func (s *Service) CheckToken(ctx context.Context, claims *token.Claims) error {
 		return notFoundIs(err, ended)
 	}
 	key, err := s.Store.Key(ctx, claims.Subject, claims.KeyID)
-	if err == nil && key.RevokedAt != nil {
+	if err == nil && !key.Live(s.Now()) {
 		return ended
 	}
 	return notFoundIs(err, ended)

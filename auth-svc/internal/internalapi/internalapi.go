@@ -51,6 +51,7 @@ type tokenRequest struct {
 func (a *API) postToken(c *fiber.Ctx) error {
 	name, given, ok := access.ParseBasic(c.Get(fiber.HeaderAuthorization))
 	if !ok || !a.services.Verify(name, given) {
+		c.Set(fiber.HeaderWWWAuthenticate, `Basic realm="chatplatform"`)
 		return fault.ErrUnauthenticated.Say("The service or its credential is wrong.")
 	}
 	body, err := httpserver.Body[tokenRequest](c)
@@ -133,8 +134,8 @@ func (a *API) getChanges(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	wait := c.QueryInt("wait", 0)
-	if wait < 0 || wait > maxWait {
+	wait, err := strconv.Atoi(c.Query("wait", "0"))
+	if err != nil || wait < 0 || wait > maxWait {
 		return fault.Field("wait", "must be from 0 to %d seconds", maxWait)
 	}
 	// A wait outlasts an ordinary request, and ends when the service drains.

@@ -158,9 +158,7 @@ func (s *Store) ListAccounts(ctx context.Context, kind identity.Kind, after stri
 	}
 	listed := make([]identity.Account, 0, len(ids))
 	for _, id := range ids {
-		if a, ok := byAccount[id]; ok && a.DeletedAt == nil {
-			listed = append(listed, a)
-		}
+		listed = append(listed, byAccount[id])
 	}
 	return listed, nil
 }

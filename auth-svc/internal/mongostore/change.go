@@ -44,7 +44,7 @@ func (s *Store) PositionAt(ctx context.Context, at time.Time) (int64, error) {
 	var first changeDoc
 	err := s.db.Collection(changes).FindOne(ctx,
 		bson.D{{Key: "at", Value: bson.D{{Key: "$gte", Value: at}}}},
-		options.FindOne().SetSort(bson.D{{Key: "at", Value: 1}})).Decode(&first)
+		options.FindOne().SetSort(bson.D{{Key: "position", Value: 1}})).Decode(&first)
 	if err == nil {
 		return first.Position - 1, nil
 	}

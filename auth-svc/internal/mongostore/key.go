@@ -61,7 +61,7 @@ func (s *Store) InsertKey(ctx context.Context, k identity.Key, most int) error {
 			{Key: "revoked_at", Value: nil},
 			{Key: "$or", Value: bson.A{
 				bson.D{{Key: "expires_at", Value: nil}},
-				bson.D{{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: k.CreatedAt}}}},
+				bson.D{after("expires_at", k.CreatedAt)},
 			}},
 		}, options.Count().SetLimit(int64(most)))
 		if err != nil {
@@ -117,11 +117,9 @@ func (s *Store) RevokeKey(ctx context.Context, accountID, keyID string, at time.
 	})
 }
 
-// revokeOne ends a key that is live, inside a transaction.
+// revokeOne ends a key, inside a transaction that has read it.
 func (s *Store) revokeOne(ctx context.Context, accountID, keyID string, at time.Time) error {
-	err := matched(s.db.Collection(keys).UpdateOne(ctx,
-		append(keyOf(accountID, keyID), bson.E{Key: "revoked_at", Value: nil}),
-		set(bson.D{{Key: "revoked_at", Value: at}})))
+	err := matched(s.db.Collection(keys).UpdateOne(ctx, keyOf(accountID, keyID), set(bson.D{{Key: "revoked_at", Value: at}})))
 	if err != nil {
 		return err
 	}
@@ -133,26 +131,29 @@ func (s *Store) revokeOne(ctx context.Context, accountID, keyID string, at time.
 // RotateKey implements identity.Store.
 func (s *Store) RotateKey(ctx context.Context, old, fresh identity.Key, now, until time.Time) error {
 	return s.db.Transact(ctx, func(ctx context.Context) error {
-		err := s.endAt(ctx, old, now, until)
-		if err != nil {
+		if err := s.endKey(ctx, keyOf(old.AccountID, old.ID), now, until); err != nil {
 			return err
 		}
-		_, err = s.db.Collection(keys).InsertOne(ctx, keyDocOf(fresh))
+		_, err := s.db.Collection(keys).InsertOne(ctx, keyDocOf(fresh))
 		return mongodb.Fault(err)
 	})
 }
 
-// endAt ends a live key, never later than it would have ended anyway.
-func (s *Store) endAt(ctx context.Context, old identity.Key, now, until time.Time) error {
-	if !until.After(now) {
-		return s.revokeOne(ctx, old.AccountID, old.ID, now)
+// endKey ends a live key at until, and never later than it would have ended
+// anyway.
+func (s *Store) endKey(ctx context.Context, which bson.D, now, until time.Time) error {
+	doc, err := findOne[keyDoc](ctx, s.db.Collection(keys), which)
+	switch {
+	case err != nil:
+		return err
+	case !doc.key().Live(now):
+		return fault.ErrNotFound
+	case !until.After(now):
+		return s.revokeOne(ctx, doc.Account, doc.ID, now)
+	case doc.ExpiresAt != nil && doc.ExpiresAt.Before(until):
+		return nil
 	}
-	if old.ExpiresAt != nil && old.ExpiresAt.Before(until) {
-		until = *old.ExpiresAt
-	}
-	return matched(s.db.Collection(keys).UpdateOne(ctx,
-		append(keyOf(old.AccountID, old.ID), bson.E{Key: "revoked_at", Value: nil}),
-		set(bson.D{{Key: "expires_at", Value: until}})))
+	return matched(s.db.Collection(keys).UpdateOne(ctx, which, set(bson.D{{Key: "expires_at", Value: until}})))
 }
 
 // TouchKeys implements identity.Store.

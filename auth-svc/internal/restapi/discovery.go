@@ -37,8 +37,8 @@ func (a *API) getMetadata(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderCacheControl, "public, max-age=3600")
 	return c.JSON(serverMetadata{
 		Issuer:               a.config.Issuer,
-		TokenEndpoint:        a.config.PublicURL + "/api/auth/token",
-		RevocationEndpoint:   a.config.PublicURL + "/api/auth/revoke",
+		TokenEndpoint:        a.config.PublicURL + tokenPath,
+		RevocationEndpoint:   a.config.PublicURL + revokePath,
 		JWKSURI:              a.config.PublicURL + "/.well-known/jwks.json",
 		ScopesSupported:      token.AllScopes(),
 		ResponseTypes:        []string{},

@@ -19,19 +19,20 @@ func isForm(c *fiber.Ctx) bool {
 	return err == nil && media == fiber.MIMEApplicationForm
 }
 
-// oauth answers the errors of form-encoded calls as RFC 6749 §5.2 has them;
-// those of JSON calls stay in the family's envelope.
-func oauth(next fiber.Handler) fiber.Handler {
-	return func(c *fiber.Ctx) error {
-		err := next(c)
-		if err == nil || !isForm(c) {
-			return err
-		}
-		if errors.Is(err, errOtherAccount) {
-			return httpserver.AsOAuth(fault.ErrInvalid.Say("The token belongs to another account."), "unauthorized_client")
-		}
-		return httpserver.AsOAuth(err, oauthName(fault.Of(err)))
+// Rephrase has the errors of form-encoded calls answered as RFC 6749 §5.2 has
+// them, by path; those of JSON calls stay in the family's envelope.
+func Rephrase() map[string]func(*fiber.Ctx, error) error {
+	return map[string]func(*fiber.Ctx, error) error{tokenPath: oauth, revokePath: oauth}
+}
+
+func oauth(c *fiber.Ctx, err error) error {
+	if !isForm(c) {
+		return err
 	}
+	if errors.Is(err, errOtherAccount) {
+		return httpserver.AsOAuth(fault.ErrInvalid.Say("The token belongs to another account."), "unauthorized_client")
+	}
+	return httpserver.AsOAuth(err, oauthName(fault.Of(err)))
 }
 
 // oauthName is a fault's error code in RFC 6749 §5.2.
@@ -52,7 +53,7 @@ func oauthName(f *fault.Fault) string {
 }
 
 // oauthBody reads a form by fromForm, or JSON; no body at all is an empty T.
-func oauthBody[T any](c *fiber.Ctx, fromForm func(map[string]string) T) (T, error) {
+func oauthBody[T any](c *fiber.Ctx, fromForm func(map[string]string) (T, error)) (T, error) {
 	if !isForm(c) {
 		return httpserver.OptionalBody[T](c)
 	}
@@ -61,7 +62,7 @@ func oauthBody[T any](c *fiber.Ctx, fromForm func(map[string]string) T) (T, erro
 		var none T
 		return none, err
 	}
-	return fromForm(form), nil
+	return fromForm(form)
 }
 
 // parseForm reads the parameters of RFC 6749 appendix B: each at most once,

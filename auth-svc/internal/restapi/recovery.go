@@ -52,7 +52,7 @@ func (a *API) requestCode(c *fiber.Ctx) error {
 	if err := a.perAddress(c, a.mail); err != nil {
 		return err
 	}
-	body, err := httpserver.Body[recoverRequest](c)
+	body, err := httpserver.OptionalBody[recoverRequest](c)
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,12 @@ func New(
 	}
 }
 
+// The paths that OAuth libraries call.
+const (
+	tokenPath  = "/api/auth/token"
+	revokePath = "/api/auth/revoke"
+)
+
 // Mount adds the routes to f.
 func (a *API) Mount(f *fiber.App) {
 	f.Post("/api/auth/register", a.postRegister)
@@ -67,9 +73,9 @@ func (a *API) Mount(f *fiber.App) {
 	f.Post("/api/auth/verify-email/resend", a.postResend)
 	f.Post("/api/auth/recover", a.postRecover)
 	f.Post("/api/auth/recover/confirm", a.postConfirm)
-	f.Post("/api/auth/token", oauth(a.postToken))
+	f.Post(tokenPath, a.postToken)
 	f.Post("/api/auth/refresh", a.postRefresh)
-	f.Post("/api/auth/revoke", oauth(a.postRevoke))
+	f.Post(revokePath, a.postRevoke)
 
 	f.Post("/api/agents/:agent_id", a.postKey)
 	f.Get("/api/agents/:agent_id", a.getKeys)

@@ -29,13 +29,7 @@ func (a *API) postToken(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	body, err := oauthBody[tokenRequest](c, func(form map[string]string) tokenRequest {
-		request := tokenRequest{GrantType: form["grant_type"]}
-		if scope, ok := form["scope"]; ok {
-			request.Scope = &scope
-		}
-		return request
-	})
+	body, err := oauthBody(c, tokenForm)
 	if err != nil {
 		return err
 	}
@@ -51,6 +45,18 @@ func (a *API) postToken(c *fiber.Ctx) error {
 		return err
 	}
 	return answerToken(c, made)
+}
+
+// tokenForm reads RFC 6749 §4.4.2.
+func tokenForm(form map[string]string) (tokenRequest, error) {
+	request := tokenRequest{GrantType: form["grant_type"]}
+	if request.GrantType == "" {
+		return request, fault.ErrInvalid.Say("grant_type is missing; it must be client_credentials.")
+	}
+	if scope, ok := form["scope"]; ok {
+		request.Scope = &scope
+	}
+	return request, nil
 }
 
 func answerToken(c *fiber.Ctx, made identity.AccessToken) error {
@@ -83,12 +89,7 @@ func (a *API) postRevoke(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	body, err := oauthBody[revokeRequest](c, func(form map[string]string) revokeRequest {
-		if value, ok := form["token"]; ok {
-			return revokeRequest{Token: &value}
-		}
-		return revokeRequest{}
-	})
+	body, err := oauthBody(c, revokeForm)
 	if err != nil {
 		return err
 	}
@@ -111,6 +112,14 @@ func (a *API) postRevoke(c *fiber.Ctx) error {
 		return err
 	}
 	return c.JSON(status{"revoked"})
+}
+
+// revokeForm reads RFC 7009 §2.1.
+func revokeForm(form map[string]string) (revokeRequest, error) {
+	if value, ok := form["token"]; ok {
+		return revokeRequest{Token: &value}, nil
+	}
+	return revokeRequest{}, nil
 }
 
 // revoker is the account that revokes, and the token by which it proved
