@@ -30,7 +30,7 @@ run: ## Start the whole platform on one port (LISTEN, DATA_DIR); Ctrl-C ends it
 	@go build -o bin/ ./local/cmd/local
 	@exec bin/local
 
-quickstart: ## Walk the quickstart with curl against a running platform (BASE_URL)
+quickstart: ## Walk the published quickstart with curl, once, on a platform that runs (BASE_URL)
 	@hack/need.sh curl
 	@e2e/quickstart.sh
 

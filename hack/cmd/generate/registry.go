@@ -2,6 +2,7 @@ package main
 
 import (
 	authsvc "chatplatform.io/auth-svc"
+	chatsvc "chatplatform.io/chat-svc"
 	"chatplatform.io/local"
 )
 
@@ -11,5 +12,6 @@ func tables() []table {
 	return []table{
 		{"README.md", local.Config{}},
 		{"auth-svc/README.md", authsvc.Config{}},
+		{"chat-svc/README.md", chatsvc.Config{}},
 	}
 }
