@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	chatplatform.io/auth-svc v0.0.0
+	chatplatform.io/chat-svc v0.0.0
 	chatplatform.io/local v0.0.0
 	chatplatform.io/svckit v0.0.0
 	github.com/stretchr/testify v1.12.1
@@ -12,7 +13,6 @@ require (
 
 require (
 	chatplatform.io/auth-svc/accounts v0.0.0 // indirect
-	chatplatform.io/chat-svc v0.0.0 // indirect
 	chatplatform.io/edge v0.0.0 // indirect
 	github.com/andybalholm/brotli v1.1.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
