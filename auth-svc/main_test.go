@@ -85,6 +85,14 @@ func (w *world) count(t *testing.T, collection string) int {
 	return int(n)
 }
 
+// tombstone is the document of an account as JSON.
+func (w *world) tombstone(t *testing.T, id string) string {
+	t.Helper()
+	raw, err := w.db.Collection("accounts").FindOne(t.Context(), bson.D{{Key: "_id", Value: id}}).Raw()
+	require.NoError(t, err)
+	return raw.String()
+}
+
 // door is one server of a world and a client that checks every exchange
 // against the OpenAPI document.
 type door struct {
