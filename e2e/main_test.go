@@ -74,7 +74,7 @@ func drop(t *testing.T, uri string, databases ...string) {
 }
 
 func (h home) options(env ...string) platform.Options {
-	return platform.Options{Program: program, DataDir: h.dir, Env: append(env, h.env...)}
+	return platform.Options{Program: program, DataDir: h.dir, Environ: os.Environ(), Settings: append(env, h.env...)}
 }
 
 // start starts a platform that is killed at the latest when the test ends.

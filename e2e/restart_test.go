@@ -129,7 +129,7 @@ func TestSecondStart(t *testing.T) {
 			says:    []string{"DATA_DIR=" + h.dir, "is in use", "DATA_DIR=.data2"},
 		},
 		"on a data folder that cannot be": {
-			options: platform.Options{Program: program, DataDir: filepath.Join("/dev/null", "data")},
+			options: home{dir: filepath.Join("/dev/null", "data")}.options(),
 			says:    []string{"DATA_DIR=/dev/null/data"},
 		},
 		"with settings that are no good": {

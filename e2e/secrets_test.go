@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"encoding/base64"
-	"fmt"
 	"io"
 	"io/fs"
 	"mime/quotedprintable"
@@ -186,8 +185,8 @@ func (w *walk) mistakes(t *testing.T, a agent) {
 		{"POST", "/api/auth/recover/confirm", nobody, object{"agent_id": a.id, "code": a.recovery}},
 	} {
 		got := w.call(t, wrong.method, wrong.path, wrong.who, wrong.body)
-		require.GreaterOrEqual(t, got.status, 400, fmt.Sprintf("mistake %d: %s", i, got.body))
-		require.Less(t, got.status, 500, fmt.Sprintf("mistake %d: %s", i, got.body))
+		require.GreaterOrEqual(t, got.status, 400, "mistake %d: %s", i, got.body)
+		require.Less(t, got.status, 500, "mistake %d: %s", i, got.body)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,9 +35,13 @@ func Build(ctx context.Context, dir string) (program string, err error) {
 
 // Options say what to start.
 type Options struct {
-	Program string   // from Build
-	DataDir string   // kept between starts
-	Env     []string // on top of this process's environment, NAME=value
+	Program string // from Build
+	DataDir string // kept between starts
+	// Environ is the environment that it runs in; of what it says of local
+	// mode, the address is not taken, so that the port is a free one.
+	Environ []string
+	// Settings, each NAME=value, come on top; LISTEN among them is taken.
+	Settings []string
 }
 
 // A Platform is a child process that answers. Its owner must Stop or Kill it.
@@ -72,15 +77,14 @@ func Start(ctx context.Context, o Options) (*Platform, error) {
 	}
 }
 
-// Command prepares a start; Wait runs it to its end, for starts that are to
+// Command prepares a start; Run runs it to its end, for starts that are to
 // fail.
 func Command(ctx context.Context, o Options) *Platform {
 	p := &Platform{
 		cmd:    exec.CommandContext(ctx, o.Program),
 		stdout: newOutput(lastLine), stderr: newOutput(""), done: make(chan struct{}),
 	}
-	p.cmd.Env = append(os.Environ(), "LISTEN=127.0.0.1:0", "PUBLIC_URL=", "DATA_DIR="+o.DataDir)
-	p.cmd.Env = append(p.cmd.Env, o.Env...)
+	p.cmd.Env = slices.Concat(o.Environ, []string{"LISTEN=127.0.0.1:0", "PUBLIC_URL="}, o.Settings, []string{"DATA_DIR=" + o.DataDir})
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = stopWait
