@@ -73,6 +73,9 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}()
+	if err := config.check(); err != nil {
+		return nil, err
+	}
 	if s.db, err = mongodb.Open(ctx, config.database(), deps.Observer.Logger, deps.Observer.Registry); err != nil {
 		return nil, err
 	}

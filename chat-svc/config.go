@@ -2,6 +2,7 @@ package chatsvc
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -34,6 +35,14 @@ type Config struct {
 
 // limitedAccounts is how many accounts the limit of sends remembers.
 const limitedAccounts = 100_000
+
+// check refuses limits that would let nobody do anything.
+func (c Config) check() error {
+	if c.SendsPerMinute <= 0 || c.SendBurst < 1 || c.MembersPerGroup < 1 || c.ConversationsPerAccount < 1 {
+		return errors.New("SENDS_PER_MINUTE, SEND_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
+	}
+	return nil
+}
 
 func (c Config) limits() chat.Limits {
 	return chat.Limits{MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount}

@@ -9,6 +9,7 @@ import (
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/cache"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/ratelimit"
 )
@@ -59,10 +60,16 @@ type Deps struct {
 type Service struct {
 	Deps
 	limits Limits
+	rights *cache.Cache[readmark.Reader, Member]
 }
 
 // New makes the service.
-func New(limits Limits, deps Deps) *Service { return &Service{Deps: deps, limits: limits} }
+func New(limits Limits, deps Deps) *Service {
+	return &Service{
+		Deps: deps, limits: limits,
+		rights: cache.New[readmark.Reader, Member](rightsSize, rightsAge, deps.Now),
+	}
+}
 
 // now is the time as documents keep it.
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }

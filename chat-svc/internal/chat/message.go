@@ -88,14 +88,14 @@ func (n NewMessage) check() error {
 // target finds the conversation and the caller's role in it.
 func (s *Service) target(ctx context.Context, caller id.Account, n NewMessage) (id.Conversation, Role, error) {
 	if n.Conversation != nil {
-		member, err := s.Store.Member(ctx, *n.Conversation, caller)
+		member, err := s.member(ctx, *n.Conversation, caller)
 		return *n.Conversation, member.Role, err
 	}
 	if *n.Recipient == caller {
 		return id.Conversation{}, "", fault.Field("recipient_agent_id", "must be another account")
 	}
 	c := id.Direct(s.DirectKey, caller, *n.Recipient)
-	member, err := s.Store.Member(ctx, c, caller)
+	member, err := s.member(ctx, c, caller)
 	if errors.Is(err, fault.ErrNotFound) {
 		_, err = s.create(ctx, caller, c, NewConversation{Type: Direct, Members: []id.Account{*n.Recipient}})
 		member.Role = RoleMember
@@ -168,7 +168,7 @@ func fingerprint(key string, body sequence.Body) [16]byte {
 // below a number, or with 0 the newest. next is where the following page goes
 // on; 0 when there is none. fault.ErrNotFound for who is no member.
 func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversation, below int64, limit int) (page []sequence.Message, next int64, err error) {
-	if _, err := s.Store.Member(ctx, c, caller); err != nil {
+	if _, err := s.member(ctx, c, caller); err != nil {
 		return nil, 0, err
 	}
 	page, err = s.page(ctx, c, below, limit)

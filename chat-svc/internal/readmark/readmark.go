@@ -14,7 +14,7 @@ import (
 
 const (
 	// gather is how long moves are collected before they are written.
-	gather = 100 * time.Millisecond
+	gather = time.Second
 	// again is how long a failed write waits.
 	again = time.Second
 	// writeWait bounds one write.

@@ -1,0 +1,91 @@
+package readmark_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/mongostore"
+	"chatplatform.io/chat-svc/internal/readmark"
+	"chatplatform.io/svckit/svctest"
+)
+
+func TestMain(m *testing.M) { os.Exit(svctest.Run(m)) }
+
+// A breaking store is the real one, which can be broken.
+type breaking struct {
+	*mongostore.Store
+	broken atomic.Bool
+	writes atomic.Int64
+}
+
+func (b *breaking) MoveReads(ctx context.Context, marks map[readmark.Reader]int64) error {
+	if b.broken.Load() {
+		return errors.New("broken")
+	}
+	b.writes.Add(1)
+	return b.Store.MoveReads(ctx, marks)
+}
+
+const ann = id.Account("agt_00000000000000000001")
+
+func newWriter(t *testing.T) (*readmark.Writer, *breaking, readmark.Reader) {
+	t.Helper()
+	db, _ := svctest.Database(t)
+	require.NoError(t, db.Migrate(t.Context(), mongostore.Schema()))
+	store := &breaking{Store: mongostore.New(db)}
+	c := chat.Conversation{ID: id.NewGroup(), Type: chat.Group, Creator: ann, MemberCount: 1}
+	require.NoError(t, store.InsertConversation(t.Context(), c, []chat.Member{{Account: ann, Role: chat.RoleOwner}}, false))
+	logger, _ := svctest.Logs(t)
+	w := readmark.New(store, logger)
+	t.Cleanup(func() { w.Close(context.Background()) })
+	return w, store, readmark.Reader{Account: ann, Conversation: c.ID}
+}
+
+func stored(t *testing.T, store *breaking, r readmark.Reader) int64 {
+	t.Helper()
+	view, err := store.View(t.Context(), r.Account, r.Conversation)
+	require.NoError(t, err)
+	return view.Read
+}
+
+func TestManyMovesAreOneWrite(t *testing.T) {
+	t.Parallel()
+	w, store, reader := newWriter(t)
+	for seq := range int64(100) {
+		w.Move(reader, seq+1)
+	}
+	w.Move(reader, 50)
+	require.EqualValues(t, 100, w.Pending(reader), "known at once, never back")
+	require.Eventually(t, func() bool { return stored(t, store, reader) == 100 }, 10*time.Second, 10*time.Millisecond)
+	require.EqualValues(t, 1, store.writes.Load())
+	require.Eventually(t, func() bool { return w.Pending(reader) == 0 }, 10*time.Second, 10*time.Millisecond)
+}
+
+func TestMovesOutliveAnOutage(t *testing.T) {
+	t.Parallel()
+	w, store, reader := newWriter(t)
+	store.broken.Store(true)
+	w.Move(reader, 7)
+	require.Never(t, func() bool { return w.Pending(reader) != 7 }, 2500*time.Millisecond, 100*time.Millisecond)
+	store.broken.Store(false)
+	require.Eventually(t, func() bool { return stored(t, store, reader) == 7 }, 10*time.Second, 10*time.Millisecond)
+}
+
+func TestCloseWritesWhatIsPending(t *testing.T) {
+	t.Parallel()
+	w, store, reader := newWriter(t)
+	w.Move(reader, 3)
+	w.Close(t.Context())
+	require.EqualValues(t, 3, stored(t, store, reader))
+	w.Move(reader, 9)
+	require.Zero(t, w.Pending(reader), "closed")
+}
