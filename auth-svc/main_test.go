@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -240,3 +242,24 @@ func refusedField(t *testing.T, r *svctest.Response, field string) {
 	refused(t, r, http.StatusBadRequest, "INVALID_REQUEST")
 	require.Equal(t, field, r.Text("error.details.field"), string(r.Body))
 }
+
+// serving has a server answer on listeners of its own. stop drains it and waits
+// for that; internal is the URL of its second listener.
+func serving(t *testing.T, server *authsvc.Server) (stop func(), internal string) {
+	t.Helper()
+	public, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	second, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ctx, public, second) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-served)
+	})
+	t.Cleanup(stop)
+	return stop, "http://" + second.Addr().String()
+}
+
+func readCloser(text string) io.ReadCloser { return io.NopCloser(strings.NewReader(text)) }

@@ -3,6 +3,7 @@
 package token
 
 import (
+	"crypto/ed25519"
 	"slices"
 	"strings"
 	"time"
@@ -61,5 +62,6 @@ type Claims struct {
 	// keeps it.
 	AuthTime time.Time
 
-	kid string // the signing key, which must still be published
+	kid string            // the signing key's id
+	key ed25519.PublicKey // the signing key, which must still be published under its id
 }

@@ -123,8 +123,11 @@ func (v *Verifier) live(ctx context.Context, claims *Claims) bool {
 	if !v.config.Now().Before(claims.ExpiresAt) {
 		return false
 	}
-	_, err := v.config.Keys.Key(ctx, claims.kid)
-	return !errors.Is(err, ErrUnknownKey)
+	key, err := v.config.Keys.Key(ctx, claims.kid)
+	if err != nil {
+		return !errors.Is(err, ErrUnknownKey)
+	}
+	return key.Equal(claims.key)
 }
 
 func (v *Verifier) revoked(claims *Claims) error {
@@ -145,17 +148,19 @@ type wire struct {
 func (v *Verifier) parse(ctx context.Context, raw string) (*Claims, error) {
 	var body wire
 	var kid string
+	var key ed25519.PublicKey
 	var keyFault error
 	_, err := v.parser.ParseWithClaims(raw, &body, func(t *jwt.Token) (any, error) {
 		if typ, _ := t.Header["typ"].(string); !strings.EqualFold(typ, Type) {
 			return nil, errors.New("the typ header is not " + Type)
 		}
 		kid, _ = t.Header["kid"].(string)
-		key, err := v.config.Keys.Key(ctx, kid)
+		found, err := v.config.Keys.Key(ctx, kid)
 		if err != nil && !errors.Is(err, ErrUnknownKey) {
 			keyFault = err
 		}
-		return key, err
+		key = found
+		return found, err
 	})
 	if keyFault != nil {
 		return nil, fault.ErrUnavailable.Say("The token cannot be checked at the moment; try again.").Because(keyFault)
@@ -168,7 +173,7 @@ func (v *Verifier) parse(ctx context.Context, raw string) (*Claims, error) {
 	}
 	claims := &Claims{
 		Subject: body.Subject, KeyID: body.ClientID, Scopes: strings.Fields(body.Scope),
-		ID: body.ID, ExpiresAt: body.ExpiresAt.Time, kid: kid,
+		ID: body.ID, ExpiresAt: body.ExpiresAt.Time, kid: kid, key: key,
 	}
 	if body.IssuedAt != nil {
 		claims.IssuedAt = body.IssuedAt.Time
