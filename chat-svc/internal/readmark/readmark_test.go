@@ -3,7 +3,6 @@ package readmark_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"sync/atomic"
 	"testing"
