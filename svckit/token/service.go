@@ -56,6 +56,16 @@ func (s *ServiceSource) Token(ctx context.Context) (string, error) {
 	return s.token, nil
 }
 
+// Forget drops a token that the service called has refused, so that the next
+// call fetches another.
+func (s *ServiceSource) Forget(refused string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.token == refused {
+		s.expires = time.Time{}
+	}
+}
+
 type serviceAnswer struct {
 	AccessToken string `json:"access_token"`
 	ExpiresIn   int    `json:"expires_in"`
