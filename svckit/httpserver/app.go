@@ -113,8 +113,7 @@ func (a *app) answer(c *fiber.Ctx, err error) {
 		writeOAuthFault(c.Context(), f, oauth.name)
 		return
 	}
-	unknown := pattern(c) == unmatched && IsRPC(c.Method(), c.Path())
-	if unknown || a.rpc[c.Path()] {
+	if a.rpc[c.Path()] || noRoute(err) && IsRPC(c.Method(), c.Path()) {
 		WriteRPCFault(c.Context(), f)
 		return
 	}
@@ -128,12 +127,18 @@ func (a *app) fault(c *fiber.Ctx, err error) *fault.Fault {
 	switch {
 	case errors.As(err, &routing) && routing.Code == http.StatusMethodNotAllowed:
 		return fault.ErrMethodNotAllowed
-	case errors.As(err, &routing) && routing.Code == http.StatusNotFound:
+	case noRoute(err):
 		return fault.ErrNotFound.Say("There is no %s %s here.", c.Method(), c.Path())
 	case errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*fault.Fault)):
 		return fault.ErrUnavailable.Because(err)
 	}
 	return fault.Of(err)
+}
+
+// noRoute reports whether the router knows no such path.
+func noRoute(err error) bool {
+	var routing *fiber.Error
+	return errors.As(err, &routing) && routing.Code == http.StatusNotFound
 }
 
 // extract continues the trace that the client's traceparent names (W3C Trace
