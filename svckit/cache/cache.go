@@ -23,9 +23,9 @@ type entry[V any] struct {
 // New makes an empty cache.
 func New[K comparable, V any](capacity int, age time.Duration, now func() time.Time) *Cache[K, V] {
 	return &Cache[K, V]{
-		entries: otter.Must(&otter.Options[K, entry[V]]{
-			MaximumSize: capacity, ExpiryCalculator: otter.ExpiryWriting[K, entry[V]](age),
-		}),
+		// The library's own expiry would need a goroutine of its own: what has
+		// ended is passed over here, and makes room when it is needed.
+		entries: otter.Must(&otter.Options[K, entry[V]]{MaximumSize: capacity}),
 		age: age, now: now,
 	}
 }
