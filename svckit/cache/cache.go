@@ -26,7 +26,7 @@ func New[K comparable, V any](capacity int, age time.Duration, now func() time.T
 		// The library's own expiry would need a goroutine of its own: what has
 		// ended is passed over here, and makes room when it is needed.
 		entries: otter.Must(&otter.Options[K, entry[V]]{MaximumSize: capacity}),
-		age: age, now: now,
+		age:     age, now: now,
 	}
 }
 
