@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,7 +59,9 @@ type Client struct {
 	deps   Deps
 
 	byID    *cache.Cache[string, Account]
-	byName  *cache.Cache[string, Account] // key: lower-case name
+	ids     *cache.Cache[string, string] // by lower-case name, which no account changes
+	caching sync.Mutex
+	forgot  uint64 // how often an account was forgotten; under caching
 	revoked *revocations
 	heard   atomic.Pointer[time.Time] // when the change feed last answered
 }
@@ -68,11 +71,12 @@ func New(s Settings, deps Deps) *Client {
 	client := &http.Client{Transport: &http.Transport{
 		MaxIdleConnsPerHost: 16, MaxConnsPerHost: 64, IdleConnTimeout: time.Minute,
 	}}
+	address := strings.TrimRight(s.URL, "/")
 	c := &Client{
-		url: strings.TrimRight(s.URL, "/"), http: client, deps: deps,
-		tokens:  token.NewServiceSource(s.URL, deps.Service, s.SecretFile, Audience, client, deps.Now),
+		url: address, http: client, deps: deps,
+		tokens:  token.NewServiceSource(address, deps.Service, s.SecretFile, Audience, client, deps.Now),
 		byID:    cache.New[string, Account](cacheSize, cacheAge, deps.Now),
-		byName:  cache.New[string, Account](cacheSize, cacheAge, deps.Now),
+		ids:     cache.New[string, string](cacheSize, cacheAge, deps.Now),
 		revoked: newRevocations(deps.Now),
 	}
 	c.hear()
@@ -95,7 +99,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // exist or was deleted. With auth-svc away it answers from memory where it
 // can, and is fault.ErrUnavailable otherwise.
 func (c *Client) ByID(ctx context.Context, ids ...string) (map[string]Account, error) {
-	return c.find(ctx, ids, c.byID, func(missing []string) LookupRequest { return LookupRequest{IDs: missing} },
+	return c.find(ctx, ids, c.byID.Get, func(missing []string) LookupRequest { return LookupRequest{IDs: missing} },
 		func(a Account) string { return a.ID })
 }
 
@@ -106,20 +110,24 @@ func (c *Client) ByName(ctx context.Context, names ...string) (map[string]Accoun
 	for i, name := range names {
 		lower[i] = strings.ToLower(name)
 	}
-	return c.find(ctx, lower, c.byName, func(missing []string) LookupRequest { return LookupRequest{Names: missing} },
+	known := func(name string) (Account, bool) {
+		id, _ := c.ids.Get(name)
+		return c.byID.Get(id)
+	}
+	return c.find(ctx, lower, known, func(missing []string) LookupRequest { return LookupRequest{Names: missing} },
 		func(a Account) string { return strings.ToLower(a.Name) })
 }
 
 // find takes what the cache has and asks for the rest, in calls of a bounded
 // size.
 func (c *Client) find(
-	ctx context.Context, wanted []string, known *cache.Cache[string, Account],
+	ctx context.Context, wanted []string, known func(string) (Account, bool),
 	request func([]string) LookupRequest, key func(Account) string,
 ) (map[string]Account, error) {
 	found := make(map[string]Account, len(wanted))
 	var missing []string
 	for _, k := range wanted {
-		if a, ok := known.Get(k); ok {
+		if a, ok := known(k); ok {
 			found[k] = a
 		} else {
 			missing = append(missing, k)
@@ -129,13 +137,13 @@ func (c *Client) find(
 		batch := missing[:min(len(missing), lookupMost)]
 		missing = missing[len(batch):]
 		var answer LookupAnswer
+		before := c.forgotten()
 		if err := c.post(ctx, "/internal/accounts", request(batch), &answer); err != nil {
 			return nil, err
 		}
 		for _, a := range answer.Accounts {
 			if !a.Deleted {
-				c.byID.Set(a.ID, a)
-				c.byName.Set(strings.ToLower(a.Name), a)
+				c.keep(a, before)
 				found[key(a)] = a
 			}
 		}
@@ -143,11 +151,28 @@ func (c *Client) find(
 	return found, nil
 }
 
+// keep caches an account, unless one was forgotten since before: it may be this
+// one, and the answer from before its change.
+func (c *Client) keep(a Account, before uint64) {
+	c.caching.Lock()
+	defer c.caching.Unlock()
+	if c.forgot == before {
+		c.byID.Set(a.ID, a)
+		c.ids.Set(strings.ToLower(a.Name), a.ID)
+	}
+}
+
+func (c *Client) forgotten() uint64 {
+	c.caching.Lock()
+	defer c.caching.Unlock()
+	return c.forgot
+}
+
 // forget drops what is cached of an account.
 func (c *Client) forget(id string) {
-	if a, ok := c.byID.Get(id); ok {
-		c.byName.Delete(strings.ToLower(a.Name))
-	}
+	c.caching.Lock()
+	defer c.caching.Unlock()
+	c.forgot++
 	c.byID.Delete(id)
 }
 
@@ -194,6 +219,9 @@ func (c *Client) do(req *http.Request, into any) error {
 		return unavailable.Because(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // nothing was written
+	if resp.StatusCode == http.StatusUnauthorized {
+		c.tokens.Forget(bearer)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return unavailable.Because(fmt.Errorf("auth-svc answered %s with status %d", req.URL.Path, resp.StatusCode))
 	}
