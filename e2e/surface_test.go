@@ -108,6 +108,24 @@ func TestAccountsMadeInAdvance(t *testing.T) {
 	require.Equal(t, 401, s.call(t, "GET", "/api/conversations", bearer("dev:nobody-here"), nil).status)
 }
 
+func TestDevelopmentIsForThisMachine(t *testing.T) {
+	t.Parallel()
+	s := newHome(t).start(t)
+	as := func(host string) credential {
+		return func(r *http.Request) {
+			r.Host = host
+			r.Header.Set("Authorization", "Bearer dev:ops")
+		}
+	}
+	for _, host := range []string{"localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080"} {
+		s.must(t, 200, "POST", "/api/getMe", as(host), nil)
+	}
+	for _, host := range []string{"chat.example.com", "localhost.example.com:8080", "192.0.2.7"} {
+		refused := s.must(t, 403, "POST", "/api/getMe", as(host), nil)
+		require.Contains(t, refused.text(t, "error.message"), "PUBLIC_URL")
+	}
+}
+
 func TestOpenAddressHasNoWayInByName(t *testing.T) {
 	t.Parallel()
 	s := newHome(t).start(t, "LISTEN=0.0.0.0:0")

@@ -7,6 +7,7 @@ require (
 	chatplatform.io/chat-svc v0.0.0
 	chatplatform.io/edge v0.0.0
 	chatplatform.io/svckit v0.0.0
+	github.com/stretchr/testify v1.12.1
 	github.com/valyala/fasthttp v1.58.0
 )
 
@@ -50,6 +51,7 @@ require (
 	go.opentelemetry.io/otel/sdk v1.47.0 // indirect
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.opentelemetry.io/proto/otlp v1.11.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.57.0 // indirect
 	golang.org/x/net v0.59.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect

@@ -21,9 +21,9 @@ import (
 // give, except what holds them together here: addresses, folders of secrets,
 // names of databases.
 type Config struct {
-	Listen         string     `env:"LISTEN" envDefault:"127.0.0.1:8080" doc:"Address of the one port. Only on a loopback address are there development tokens, sign-in by name, accounts made in advance and registration without limit."`
+	Listen         string     `env:"LISTEN" envDefault:"127.0.0.1:8080" doc:"Address of the one port. Only on a loopback address are there development tokens, sign-in by name, accounts made in advance and registration without limit; it then answers to the names of this machine only."`
 	DataDir        string     `env:"DATA_DIR" envDefault:".data" doc:"Folder of the database, the secrets and the mails."`
-	PublicURL      string     `env:"PUBLIC_URL" doc:"URL under which clients reach the platform, where that is not the address in LISTEN."`
+	PublicURL      string     `env:"PUBLIC_URL" doc:"URL under which clients reach the platform, where that is not the address in LISTEN. One that leads here from other machines turns off what LISTEN says of loopback addresses."`
 	MongoDBURI     string     `env:"MONGODB_URI" doc:"Connection string of a MongoDB 7 or newer, a replica set; without it a database engine is started in DATA_DIR."`
 	DatabasePrefix string     `env:"MONGODB_DATABASE_PREFIX" doc:"Put before the names of the databases (auth-svc, chat-svc), for several platforms on one MongoDB."`
 	LogLevel       slog.Level `env:"LOG_LEVEL" envDefault:"WARN" doc:"Least level of the log lines written to the terminal: DEBUG, INFO, WARN or ERROR."`
@@ -51,11 +51,17 @@ func Run(ctx context.Context, version string, environ []string, stdout, stderr i
 	if err != nil {
 		return err
 	}
-	place := placeOf(config, public.Addr())
+	place, err := placeOf(config, public.Addr())
+	if err != nil {
+		return errors.Join(err, public.Close())
+	}
 	platform, err := Open(ctx, config, Deps{
 		Place: place, Version: version, Environ: environ, Log: stderr, Now: time.Now,
 	})
 	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("it was told to end before it was up")
+		}
 		return errors.Join(err, public.Close())
 	}
 	defer func() {
@@ -76,24 +82,4 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("LISTEN=%s cannot be listened on: %w", address, err)
 	}
 	return ln, nil
-}
-
-// A Place is where clients find the platform.
-type Place struct {
-	URL      string
-	Loopback bool // clients are on this machine
-}
-
-func placeOf(config Config, addr net.Addr) Place {
-	tcp, ok := addr.(*net.TCPAddr)
-	place := Place{URL: config.PublicURL, Loopback: ok && tcp.IP.IsLoopback()}
-	if place.URL != "" {
-		return place
-	}
-	host := addr.String()
-	if ok && tcp.IP.IsUnspecified() {
-		host = fmt.Sprintf("localhost:%d", tcp.Port)
-	}
-	place.URL = "http://" + host
-	return place
 }

@@ -134,6 +134,9 @@ func (p *Platform) Serve(ctx context.Context, public net.Listener, started func(
 	if err != nil {
 		return errors.Join(err, public.Close())
 	}
+	if p.deps.Place.Loopback {
+		handler = onlyHere(handler)
+	}
 	serving, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	var beside sync.WaitGroup

@@ -72,7 +72,8 @@ func (p *Platform) environ(name string, fixed map[string]string) []string {
 	all["MONGODB_DATABASE"] = p.config.DatabasePrefix + name
 	environ := make([]string, 0, len(p.deps.Environ)+len(all))
 	for _, entry := range p.deps.Environ {
-		if variable, _, _ := strings.Cut(entry, "="); all[variable] == "" {
+		variable, _, _ := strings.Cut(entry, "=")
+		if _, given := all[variable]; !given {
 			environ = append(environ, entry)
 		}
 	}
