@@ -68,6 +68,9 @@ func Migrate(ctx context.Context, config Config, deps program.Deps) error {
 // Open connects and loads everything that answering needs. Close ends what it
 // started.
 func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
 	s := &Server{config: config, deps: deps}
 	defer func() {
 		if err != nil {

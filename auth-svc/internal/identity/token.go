@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -129,11 +128,9 @@ func earliest(a, b time.Time) time.Time {
 	return b
 }
 
-// ServiceAudience tells whether a service's token may be made for audience;
-// that of agents' tokens is not one.
-func (s *Service) ServiceAudience(audience string) bool {
-	return slices.Contains([]string{"auth-svc", "chat-svc", "agent-llm-svc"}, audience) && audience != s.config.Audience
-}
+// Services are the names that tokens of services have as their audience; that
+// of agents' tokens is none of them.
+func Services() []string { return []string{"auth-svc", "chat-svc", "agent-llm-svc"} }
 
 // ServiceToken makes the token by which one of the platform's own services
 // calls audience, another one.

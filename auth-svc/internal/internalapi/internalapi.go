@@ -5,6 +5,7 @@ package internalapi
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -61,7 +62,7 @@ func (a *API) postToken(c *fiber.Ctx) error {
 	if body.GrantType != "client_credentials" {
 		return fault.Field("grant_type", "must be client_credentials")
 	}
-	if !a.identity.ServiceAudience(body.Audience) {
+	if !slices.Contains(identity.Services(), body.Audience) {
 		return fault.Field("audience", "must be the name of a service")
 	}
 	made, err := a.identity.ServiceToken(name, body.Audience)
