@@ -52,7 +52,11 @@ func Serve(ctx context.Context, o ServeOptions, doors ...Door) error {
 	}
 	group.Go(func() error {
 		<-running.Done()
-		return drain(ctx, o, servers)
+		err := drain(ctx, o, servers)
+		for _, door := range doors {
+			_ = door.Listener.Close() // a server that was stopped before it began does not know its listener
+		}
+		return err
 	})
 	return group.Wait()
 }
