@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 
@@ -19,7 +20,9 @@ func ClientIP(c *fiber.Ctx, trusted []netip.Prefix) netip.Addr {
 	if len(trusted) == 0 {
 		return addr
 	}
-	hops := strings.Split(c.Get(fiber.HeaderXForwardedFor), ",")
+	// Proxies that add a line of their own leave the client's line before it.
+	lines := c.Request().Header.PeekAll(fiber.HeaderXForwardedFor)
+	hops := strings.Split(string(bytes.Join(lines, []byte(","))), ",")
 	for i := len(hops) - 1; i >= 0 && contains(trusted, addr); i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {

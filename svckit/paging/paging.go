@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"chatplatform.io/svckit/fault"
 )
@@ -53,7 +54,7 @@ func (c *Codec) Encode(route, account string, place any) (string, error) {
 // Decode reads a cursor into place. It returns ErrCursor for everything that
 // Encode did not make for the same route, account and epoch.
 func (c *Codec) Decode(route, account, cursor string, place any) error {
-	if len(cursor) > maxSize {
+	if len(cursor) > maxSize || strings.ContainsAny(cursor, "\r\n") { // line ends, which base64 passes over
 		return ErrCursor
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
