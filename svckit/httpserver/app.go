@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -92,7 +93,7 @@ func (a *app) protect(c *fiber.Ctx) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if len(c.Request().Body()) > MaxBody {
+	if TooLarge(c.Context()) {
 		return fault.ErrTooLarge
 	}
 	return c.Next()
@@ -113,7 +114,7 @@ func (a *app) answer(c *fiber.Ctx, err error) {
 		writeOAuthFault(c.Context(), f, oauth.name)
 		return
 	}
-	if a.rpc[c.Path()] || noRoute(err) && IsRPC(c.Method(), c.Path()) {
+	if a.rpc[c.Path()] || IsRPC(c.Method(), c.Path()) && unserved(c, err) {
 		WriteRPCFault(c.Context(), f)
 		return
 	}
@@ -128,7 +129,7 @@ func (a *app) fault(c *fiber.Ctx, err error) *fault.Fault {
 	case errors.As(err, &routing) && routing.Code == http.StatusMethodNotAllowed:
 		return fault.ErrMethodNotAllowed
 	case noRoute(err):
-		return fault.ErrNotFound.Say("There is no %s %s here.", c.Method(), c.Path())
+		return fault.ErrNotFound.Say("There is no %s %s here.", Method(c.Context()), c.Path())
 	case errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*fault.Fault)):
 		return fault.ErrUnavailable.Because(err)
 	}
@@ -139,6 +140,15 @@ func (a *app) fault(c *fiber.Ctx, err error) *fault.Fault {
 func noRoute(err error) bool {
 	var routing *fiber.Error
 	return errors.As(err, &routing) && routing.Code == http.StatusNotFound
+}
+
+// unserved reports whether no route has the path; a body that is too large is
+// refused before the router looks.
+func unserved(c *fiber.Ctx, err error) bool {
+	if !errors.Is(err, fault.ErrTooLarge) {
+		return noRoute(err)
+	}
+	return !slices.ContainsFunc(c.App().GetRoutes(true), func(r fiber.Route) bool { return r.Path == c.Path() })
 }
 
 // extract continues the trace that the client's traceparent names (W3C Trace
