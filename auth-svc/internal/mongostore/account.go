@@ -189,21 +189,11 @@ func (s *Store) UpdateProfile(ctx context.Context, id string, p identity.Profile
 	return doc.account(), err
 }
 
-// VerifyEmail implements identity.Store.
-func (s *Store) VerifyEmail(ctx context.Context, id, address string, at time.Time) error {
-	return matched(s.db.Collection(accounts).UpdateOne(ctx,
-		append(living(id), bson.E{Key: "email", Value: address}),
-		set(bson.D{{Key: "email_verified_at", Value: at}})))
-}
-
 // ReplaceRecovery implements identity.Store.
 func (s *Store) ReplaceRecovery(
-	ctx context.Context, id string, old *secret.Hashed, fresh secret.Hashed, revokeKeys bool, at time.Time,
+	ctx context.Context, id string, old, fresh secret.Hashed, revokeKeys bool, at time.Time,
 ) error {
-	filter := living(id)
-	if old != nil {
-		filter = append(filter, bson.E{Key: "recovery.hash", Value: old.Hash})
-	}
+	filter := append(living(id), bson.E{Key: "recovery.hash", Value: old.Hash})
 	return s.db.Transact(ctx, func(ctx context.Context) error {
 		err := matched(s.db.Collection(accounts).UpdateOne(ctx, filter,
 			set(bson.D{{Key: "recovery", Value: hashedOf(fresh)}})))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"chatplatform.io/auth-svc/internal/identity"
 	"chatplatform.io/auth-svc/internal/mongostore"
@@ -90,8 +91,7 @@ func TestWhatIsGoneIsNotFound(t *testing.T) {
 		name := "x"
 		_, err := s.UpdateProfile(t.Context(), id, identity.ProfilePatch{DisplayName: &name}, now())
 		require.ErrorIs(t, err, fault.ErrNotFound)
-		require.ErrorIs(t, s.VerifyEmail(t.Context(), id, "a@example.com", now()), fault.ErrNotFound)
-		require.ErrorIs(t, s.ReplaceRecovery(t.Context(), id, nil, hashed("x"), true, now()), fault.ErrNotFound)
+		require.ErrorIs(t, s.ReplaceRecovery(t.Context(), id, hashed("r"), hashed("x"), true, now()), fault.ErrNotFound)
 		require.ErrorIs(t, s.InsertKey(t.Context(), key(id, "k", "k"), 5), fault.ErrNotFound)
 		require.ErrorIs(t, s.RevokeKey(t.Context(), id, "k", now()), fault.ErrNotFound)
 		require.ErrorIs(t, s.RotateKey(t.Context(), key(id, "k", "k"), key(id, "f", "f"), now(), now()), fault.ErrNotFound)
@@ -99,9 +99,9 @@ func TestWhatIsGoneIsNotFound(t *testing.T) {
 		require.ErrorIs(t, err, fault.ErrNotFound)
 		_, err = s.KeyBySecret(t.Context(), id, []secret.Hashed{hashed("k")})
 		require.ErrorIs(t, err, fault.ErrNotFound)
-		_, err = s.TryRecovery(t.Context(), id, now(), 5)
+		_, err = s.Code(t.Context(), id, now())
 		require.ErrorIs(t, err, fault.ErrNotFound)
-		require.ErrorIs(t, s.DropRecovery(t.Context(), id, hashed("x")), fault.ErrNotFound)
+		require.ErrorIs(t, s.Recover(t.Context(), id, hashed("c"), hashed("x"), now()), fault.ErrNotFound)
 	}
 	changes, err := s.Changes(t.Context(), 0, 10)
 	require.NoError(t, err)
@@ -110,12 +110,23 @@ func TestWhatIsGoneIsNotFound(t *testing.T) {
 
 func TestVerifyEmailOfAnotherAddress(t *testing.T) {
 	t.Parallel()
-	s, _ := open(t)
+	s, db := open(t)
 	a := account("a1", "ada")
 	a.Email = "new@example.com"
 	require.NoError(t, s.InsertAccount(t.Context(), a))
-	require.ErrorIs(t, s.VerifyEmail(t.Context(), "a1", "old@example.com", now()), fault.ErrNotFound)
-	require.NoError(t, s.VerifyEmail(t.Context(), "a1", "new@example.com", now()))
+	link := proof("1", now().Add(time.Hour))
+	link.Email = "old@example.com"
+	require.NoError(t, s.InsertLink(t.Context(), link))
+	_, err := s.VerifyEmail(t.Context(), []secret.Hashed{link.Secret}, now())
+	require.ErrorIs(t, err, fault.ErrNotFound)
+	n, err := db.Collection("verifications").CountDocuments(t.Context(), bson.D{})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n, "what changed nothing spent nothing")
+	link.Email = "new@example.com"
+	require.NoError(t, s.InsertLink(t.Context(), link))
+	id, err := s.VerifyEmail(t.Context(), []secret.Hashed{link.Secret}, now())
+	require.NoError(t, err)
+	require.Equal(t, "a1", id)
 	got, err := s.Account(t.Context(), "a1")
 	require.NoError(t, err)
 	require.NotNil(t, got.EmailVerifiedAt)
@@ -127,12 +138,12 @@ func TestReplaceRecoveryOfAnotherHash(t *testing.T) {
 	require.NoError(t, s.InsertAccount(t.Context(), account("a1", "ada")))
 	require.NoError(t, s.InsertKey(t.Context(), key("a1", "k1", "1"), 5))
 	old, wrong := hashed("r"), hashed("w")
-	require.ErrorIs(t, s.ReplaceRecovery(t.Context(), "a1", &wrong, hashed("x"), true, now()), fault.ErrNotFound)
+	require.ErrorIs(t, s.ReplaceRecovery(t.Context(), "a1", wrong, hashed("x"), true, now()), fault.ErrNotFound)
 	k, err := s.Key(t.Context(), "a1", "k1")
 	require.NoError(t, err)
 	require.Nil(t, k.RevokedAt, "a refusal revokes nothing")
-	require.NoError(t, s.ReplaceRecovery(t.Context(), "a1", &old, hashed("x"), false, now()))
-	require.NoError(t, s.ReplaceRecovery(t.Context(), "a1", nil, hashed("y"), true, now()))
+	require.NoError(t, s.ReplaceRecovery(t.Context(), "a1", old, hashed("x"), false, now()))
+	require.NoError(t, s.ReplaceRecovery(t.Context(), "a1", hashed("x"), hashed("y"), true, now()))
 	k, err = s.Key(t.Context(), "a1", "k1")
 	require.NoError(t, err)
 	require.NotNil(t, k.RevokedAt)
