@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -31,6 +33,9 @@ type Options struct {
 	// Timeout ends the context that a handler works under. Handlers that wait
 	// on purpose set a context of their own.
 	Timeout time.Duration
+	// TrustedProxies are those whose X-Forwarded-For is believed; the first one
+	// that comes from elsewhere is told in the log.
+	TrustedProxies []netip.Prefix
 	// RPC names the methods (/api/<method>) whose errors take the RPC form.
 	RPC []string
 	// Rephrase gives, by path, what is made of an error before it is answered.
@@ -39,9 +44,10 @@ type Options struct {
 
 type app struct {
 	Options
-	rpc      map[string]bool
-	metrics  *requestMetrics
-	carriers propagation.TraceContext
+	rpc       map[string]bool
+	metrics   *requestMetrics
+	carriers  propagation.TraceContext
+	strangers sync.Once
 }
 
 // NewApp makes an application whose handlers return their errors. Around
@@ -71,6 +77,7 @@ func NewApp(o Options) *fiber.App {
 func (a *app) around(c *fiber.Ctx) error {
 	start := time.Now()
 	RequestID(c.Context())
+	a.noticeProxy(c)
 	ctx, cancel := context.WithTimeout(a.extract(c), a.Timeout)
 	defer cancel()
 	ctx, span := a.Tracer.Start(ctx, c.Method(), trace.WithSpanKind(trace.SpanKindServer))

@@ -228,3 +228,26 @@ func TestClientIP(t *testing.T) {
 		})
 	}
 }
+
+func TestAProxyThatNobodyNamedIsToldOnce(t *testing.T) {
+	t.Parallel()
+	for outcome, tt := range map[string]struct {
+		trusted []netip.Prefix
+		lines   int
+	}{
+		"a stranger": {nil, 1}, "a proxy that was named": {[]netip.Prefix{netip.MustParsePrefix("0.0.0.0/32")}, 0},
+	} {
+		t.Run(outcome, func(t *testing.T) {
+			t.Parallel()
+			logger, logs := svctest.Logs(t)
+			app := httpserver.NewApp(httpserver.Options{
+				Logger: logger, Registry: prometheus.NewRegistry(), Tracer: noop.NewTracerProvider().Tracer(""),
+				Timeout: time.Minute, TrustedProxies: tt.trusted,
+			})
+			for range 3 {
+				call(t, app, http.MethodGet, "/", "", "X-Forwarded-For", "203.0.113.1")
+			}
+			require.Equal(t, tt.lines, strings.Count(logs.String(), "TRUSTED_PROXIES"))
+		})
+	}
+}
