@@ -37,8 +37,9 @@ type Store interface {
 	// InsertKey keeps a new key; fault.ErrQuota where the account has most
 	// live ones already, fault.ErrNotFound where it is deleted.
 	InsertKey(ctx context.Context, k Key, most int) error
-	// Keys gives all keys of an account, newest first.
-	Keys(ctx context.Context, accountID string) ([]Key, error)
+	// Keys gives every key of an account that is live at now, and up to 500 of
+	// those that have ended, newest first.
+	Keys(ctx context.Context, accountID string, now time.Time) ([]Key, error)
 	// Key finds one key; fault.ErrNotFound.
 	Key(ctx context.Context, accountID, keyID string) (Key, error)
 	// KeyBySecret finds the key with one of the hashes, by one query;
@@ -47,10 +48,11 @@ type Store interface {
 	// RevokeKey revokes a key and tells the change feed; once revoked it stays
 	// as it is. fault.ErrNotFound.
 	RevokeKey(ctx context.Context, accountID, keyID string, at time.Time) error
-	// RotateKey keeps fresh and ends old at until (at once, and told to the
-	// change feed, where until is not after now); fault.ErrNotFound where old
-	// is no longer live.
-	RotateKey(ctx context.Context, old, fresh Key, now, until time.Time) error
+	// RotateKey keeps fresh and ends old at until, or, where that is not after
+	// fresh.CreatedAt, at once, and tells the change feed. fault.ErrNotFound
+	// where old is no longer live; fault.ErrQuota where old lives on and the
+	// account has most live keys already.
+	RotateKey(ctx context.Context, old, fresh Key, until time.Time, most int) error
 	// TouchKeys writes when keys were last used.
 	TouchKeys(ctx context.Context, used []KeyUse) error
 
@@ -170,6 +172,6 @@ type Change struct {
 	AccountID string
 	At        time.Time
 	TokenID   string   // token_revoked
-	KeyIDs    []string // keys_revoked
+	KeyIDs    []string // keys_revoked: at most 100
 	Content   Content  // account_deleted
 }

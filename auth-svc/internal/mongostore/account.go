@@ -3,6 +3,7 @@ package mongostore
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -240,20 +241,34 @@ func forgotten() bson.D {
 	return fields
 }
 
+// keysPerChange bounds the ids that one change names, so that a full page of
+// changes stays far below what its readers take.
+const keysPerChange = 100
+
+// outlived is longer than a token is taken after the end of its key: what
+// ended earlier need not be revoked.
+const outlived = time.Hour
+
 // revokeAll ends every live key of an account, inside a transaction.
 func (s *Store) revokeAll(ctx context.Context, id string, at time.Time) error {
-	live := bson.D{{Key: "account", Value: id}, {Key: "revoked_at", Value: nil}}
+	live := liveKeys(id, at.Add(-outlived))
 	docs, err := findAll[keyDoc](ctx, s.db.Collection(keys), live, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}))
 	if err != nil || len(docs) == 0 {
 		return err
-	}
-	ended := make([]string, len(docs))
-	for i, doc := range docs {
-		ended[i] = doc.ID
 	}
 	_, err = s.db.Collection(keys).UpdateMany(ctx, live, set(bson.D{{Key: "revoked_at", Value: at}}))
 	if err != nil {
 		return mongodb.Fault(err)
 	}
-	return s.appendChange(ctx, identity.Change{Kind: identity.ChangeKeysRevoked, AccountID: id, At: at, KeyIDs: ended})
+	for part := range slices.Chunk(docs, keysPerChange) {
+		ended := make([]string, len(part))
+		for i, doc := range part {
+			ended[i] = doc.ID
+		}
+		err := s.appendChange(ctx, identity.Change{Kind: identity.ChangeKeysRevoked, AccountID: id, At: at, KeyIDs: ended})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
