@@ -83,7 +83,9 @@ func (c *Client) apply(changes []Change) {
 }
 
 // revocationsMax bounds what is remembered. Past it, every token issued before
-// now is refused instead: their holders fetch new ones.
+// now is refused instead: their holders fetch new ones. auth-svc limits how
+// much one account ends (docs/api/auth.md, "Access tokens"), so that it takes
+// many accounts to get there.
 const revocationsMax = 200_000
 
 // revocations remembers ids of tokens, keys and accounts (they never collide)

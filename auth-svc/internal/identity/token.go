@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -149,8 +150,15 @@ func (s *Service) ServiceToken(service, audience string) (AccessToken, error) {
 // clockSkew is longer than verifiers take a token after its end.
 const clockSkew = time.Minute
 
-// Revoke ends the token that claims are of.
+// devToken begins the id of a development token.
+const devToken = "dev:"
+
+// Revoke ends the token that claims are of. A development token never ends: it
+// is made anew from its name each time.
 func (s *Service) Revoke(ctx context.Context, claims *token.Claims) error {
+	if strings.HasPrefix(claims.ID, devToken) {
+		return fault.Field("token", "development tokens are not revoked")
+	}
 	if err := s.Store.RevokeToken(ctx, claims.Subject, claims.ID, s.Now(), claims.ExpiresAt.Add(clockSkew)); err != nil {
 		return fmt.Errorf("revoke a token of %s: %w", claims.Subject, err)
 	}
@@ -223,7 +231,7 @@ func (s *Service) DevClaims(ctx context.Context, name string) (*token.Claims, er
 	}
 	now := s.Now()
 	return &token.Claims{
-		Subject: account.ID, Scopes: token.AllScopes(), ID: "dev:" + account.ID,
+		Subject: account.ID, Scopes: token.AllScopes(), ID: devToken + account.ID,
 		IssuedAt: now, ExpiresAt: now.Add(s.config.Limits.TokenTTL), AuthTime: now,
 	}, nil
 }

@@ -41,6 +41,9 @@ func (a *API) postRecover(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if err := a.revoking(account.ID); err != nil {
+		return err
+	}
 	key, err := a.identity.ReplaceRecoveryKey(c.UserContext(), account, body.RevokeKeys)
 	if err != nil {
 		return err
