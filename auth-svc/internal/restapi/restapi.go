@@ -38,6 +38,7 @@ type API struct {
 	register *ratelimit.Limiter
 	mail     *ratelimit.Limiter
 	revoke   *ratelimit.Limiter
+	now      func() time.Time
 }
 
 // Registrations and mails per address, and revocations per account: other
@@ -58,7 +59,7 @@ func New(
 	config Config, service *identity.Service, guard *access.Guard, verifier *token.Verifier, keys *signing.Keys, now func() time.Time,
 ) *API {
 	return &API{
-		config: config, identity: service, guard: guard, verifier: verifier, keys: keys, page: verifypage.New(),
+		config: config, identity: service, guard: guard, verifier: verifier, keys: keys, page: verifypage.New(), now: now,
 		register: ratelimit.New(registerPerSecond, registerBurst, remembered, now),
 		mail:     ratelimit.New(mailPerSecond, mailBurst, remembered, now),
 		revoke:   ratelimit.New(revokePerSecond, revokeBurst, remembered, now),
