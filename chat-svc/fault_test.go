@@ -39,6 +39,12 @@ func TestDatabaseAway(t *testing.T) {
 		},
 		"list": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations", nil) },
 		"look": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation, nil) },
+		"invite": func() *svctest.Response {
+			return ann.do(t, "POST", "/api/conversations/"+conversation+"/members", object{"agent_id": agent(2)})
+		},
+		"block": func() *svctest.Response {
+			return ann.do(t, "POST", "/api/blocks", object{"target_id": agent(3)}, svctest.WithHeader("Idempotency-Key", "b"))
+		},
 		"read": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation+"/messages", nil) },
 	}
 	begun := time.Now()
