@@ -1,0 +1,174 @@
+package chatsvc_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"chatplatform.io/svckit/svctest"
+)
+
+// A walk is what one reader saw, page by page.
+type walk struct {
+	seqs []int64
+	ids  map[string]bool
+}
+
+// walked reads a conversation from its end to its beginning. No page may be
+// empty and say that there is more.
+func (p person) walked(t *testing.T, conversation string, limit func() int) walk {
+	w := walk{ids: map[string]bool{}}
+	cursor := ""
+	for {
+		page := p.want(t, 200, "GET", fmt.Sprintf("/api/conversations/%s/messages?limit=%d&cursor=%s", conversation, limit(), cursor), nil)
+		messages := page.Get("messages").([]any)
+		for _, m := range messages {
+			w.seqs = append(w.seqs, int64(m.(map[string]any)["seq"].(float64)))
+			w.ids[m.(map[string]any)["message_id"].(string)] = true
+		}
+		if page.Get("has_more") == false {
+			return w
+		}
+		require.NotEmpty(t, messages, "there is more, so this page has something")
+		cursor = page.Text("cursor")
+	}
+}
+
+// While others send, edit, delete and withdraw on two servers, every walk sees
+// each message that stays exactly once, in order, and none that was withdrawn
+// before it began.
+func TestWalksNeitherSkipNorRepeat(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	clients := []*svctest.Client{
+		document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler()),
+		document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler()),
+	}
+	writer := func() person { return i.as(t, clients[rand.IntN(2)], 1) }
+	ann := writer()
+	conversation := ann.group(t)
+	var (
+		mu      sync.Mutex
+		staying []string // of the messages that are never withdrawn
+		gone    []string // withdrawn for sure
+	)
+	for n := range 150 {
+		sent := ann.say(t, conversation, fmt.Sprint(n))
+		switch n % 3 {
+		case 0:
+			staying = append(staying, sent.Text("message_id"))
+		case 1:
+			ann.want(t, 200, "DELETE", messagePath(sent), withdrawal())
+			gone = append(gone, sent.Text("message_id"))
+		}
+	}
+
+	var others sync.WaitGroup
+	stop := make(chan struct{})
+	for n := range 3 {
+		who := writer()
+		others.Go(func() {
+			for turn := 0; !isClosed(stop); turn++ {
+				sent := who.say(t, conversation, fmt.Sprint("new ", n))
+				mu.Lock()
+				staying := staying[rand.IntN(len(staying))]
+				mu.Unlock()
+				who.do(t, "PUT", "/api/messages/"+staying, object{"content": fmt.Sprint("edited ", n, turn)})
+				switch turn % 3 {
+				case 0:
+					who.want(t, 200, "DELETE", messagePath(sent), withdrawal())
+					mu.Lock()
+					gone = append(gone, sent.Text("message_id"))
+					mu.Unlock()
+				case 1:
+					who.want(t, 200, "DELETE", messagePath(sent), nil)
+				}
+			}
+		})
+	}
+	for range 15 {
+		mu.Lock()
+		before := append([]string{}, gone...)
+		mu.Unlock()
+		seen := writer().walked(t, conversation, func() int { return 1 + rand.IntN(30) })
+		for n, seq := range seen.seqs {
+			require.True(t, n == 0 || seq < seen.seqs[n-1], "%d stands behind %d", seq, seen.seqs[max(0, n-1)])
+		}
+		for _, id := range staying {
+			require.True(t, seen.ids[id], "%s was skipped", id)
+		}
+		for _, id := range before {
+			require.False(t, seen.ids[id], "%s was withdrawn", id)
+		}
+	}
+	close(stop)
+	others.Wait()
+}
+
+// However many messages in a row were withdrawn, a page reads past them, by
+// three queries at most.
+func TestPagesReadPastWithdrawnMessages(t *testing.T) {
+	t.Parallel()
+	p, commands := watched(t, unlimited, "SEND_BURST=100000")
+	const said = 90
+	tests := map[string]struct {
+		withdrawn func(seq int64) bool
+		limit     int
+		want      []int64 // each page's newest message
+		queries   int     // most for a page
+	}{
+		"none":            {func(int64) bool { return false }, 40, []int64{90, 50, 10}, 1},
+		"the newest":      {func(s int64) bool { return s > 85 }, 40, []int64{85, 45, 5}, 2},
+		"the oldest":      {func(s int64) bool { return s <= 50 }, 40, []int64{90}, 2},
+		"every other one": {func(s int64) bool { return s%2 == 0 }, 20, []int64{89, 49, 9}, 2},
+		"a few in a row":  {func(s int64) bool { return s > 20 && s <= 40 }, 2, []int64{90, 88}, 2},
+		"nearly all":      {func(s int64) bool { return s > 1 && s < 90 }, 1, []int64{90, 1}, 3},
+		"all":             {func(int64) bool { return true }, 1, nil, 3},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			conversation := p.ann.group(t)
+			for n := range said {
+				sent := p.ann.say(t, conversation, fmt.Sprint(n))
+				if tt.withdrawn(int64(n + 1)) {
+					p.ann.want(t, 200, "DELETE", messagePath(sent), withdrawal())
+				}
+			}
+			cursor := ""
+			for _, newest := range tt.want {
+				commands.Reset()
+				page := p.ann.want(t, 200, "GET", fmt.Sprintf("/api/conversations/%s/messages?limit=%d&cursor=%s", conversation, tt.limit, cursor), nil)
+				require.EqualValues(t, newest, page.Get("messages.0.seq"))
+				require.LessOrEqual(t, len(commands.Sent("find")), tt.queries+1, "beside the membership")
+				cursor = page.Text("cursor")
+			}
+			seen := p.ann.walked(t, conversation, func() int { return tt.limit })
+			var stay []int64
+			for seq := int64(said); seq > 0; seq-- {
+				if !tt.withdrawn(seq) {
+					stay = append(stay, seq)
+				}
+			}
+			require.Equal(t, stay, seen.seqs)
+		})
+	}
+}
+
+// A replica that remembers more of a conversation than the database has, as
+// after a restored backup, still gives its newest page.
+func TestAPageAfterARestoredBackup(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	conversation := p.ann.group(t)
+	for n := range 60 {
+		p.ann.say(t, conversation, fmt.Sprint(n+1))
+	}
+	p.collection(t, "messages").remove(t, bson.D{{Key: "s", Value: bson.D{{Key: "$gt", Value: 3}}}})
+	page := p.ann.want(t, 200, "GET", "/api/conversations/"+conversation+"/messages?limit=2", nil)
+	require.Equal(t, "3", page.Text("messages.0.content"))
+	require.Equal(t, true, page.Get("has_more"))
+}
