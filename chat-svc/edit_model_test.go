@@ -22,7 +22,7 @@ type modelled struct {
 	deleted, withdrawn bool
 }
 
-func (m *modelled) path() string { return "/api/messages/" + m.id }
+func (r *modelled) path() string { return "/api/messages/" + r.id }
 
 // A model is one conversation. Its people are the owner, a member and a
 // stranger, by their number.

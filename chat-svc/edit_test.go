@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -258,70 +257,6 @@ func TestChangesAreRefused(t *testing.T) {
 // behind gives the id of a place two behind the first one in its conversation.
 func behind(id string) string { return id[:len(id)-1] + "r" }
 
-func TestWindows(t *testing.T) {
-	t.Parallel()
-	edit := func(who person, m *svctest.Response, t *testing.T) *svctest.Response {
-		return who.do(t, "PUT", messagePath(m), object{"content": "Updated text"})
-	}
-	withdraw := func(who person, m *svctest.Response, t *testing.T) *svctest.Response {
-		return who.do(t, "DELETE", messagePath(m), withdrawal())
-	}
-	remove := func(who person, m *svctest.Response, t *testing.T) *svctest.Response {
-		return who.do(t, "DELETE", messagePath(m), nil)
-	}
-	p, clock := newStill(t)
-	conversation := p.ann.group(t, p.bob.id)
-	tests := []struct {
-		name   string
-		act    func(person, *svctest.Response, *testing.T) *svctest.Response
-		age    time.Duration
-		status int
-		code   string
-	}{
-		{"an edit at once", edit, 0, 200, ""},
-		{"an edit in the last millisecond", edit, 15 * time.Minute, 200, ""},
-		{"an edit a millisecond late", edit, 15*time.Minute + time.Millisecond, 403, "EDIT_WINDOW_EXPIRED"},
-		{"an edit years late", edit, 24 * 90 * time.Hour, 403, "EDIT_WINDOW_EXPIRED"},
-		{"a withdrawal at once", withdraw, 0, 200, ""},
-		{"a withdrawal in the last millisecond", withdraw, 2 * time.Minute, 200, ""},
-		{"a withdrawal a millisecond late", withdraw, 2*time.Minute + time.Millisecond, 403, "WITHDRAW_WINDOW_EXPIRED"},
-		{"a deletion knows no window", remove, 24 * 90 * time.Hour, 200, ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			sent := p.ann.say(t, conversation, "Hello!")
-			clock.advance(tt.age)
-			answer := tt.act(p.ann, sent, t)
-			require.Equal(t, tt.status, answer.Status, "%s", answer.Body)
-			require.Equal(t, tt.code, answer.Text("error.code"))
-		})
-	}
-	t.Run("who may not is told so, early or late", func(t *testing.T) {
-		sent := p.ann.say(t, conversation, "Hello!")
-		clock.advance(time.Hour)
-		require.Equal(t, "FORBIDDEN", edit(p.bob, sent, t).Text("error.code"))
-		require.Equal(t, "FORBIDDEN", withdraw(p.bob, sent, t).Text("error.code"))
-	})
-	t.Run("an edit that changes nothing is late first", func(t *testing.T) {
-		sent := p.ann.say(t, conversation, "Updated text")
-		clock.advance(time.Hour)
-		require.Equal(t, "EDIT_WINDOW_EXPIRED", edit(p.ann, sent, t).Text("error.code"))
-	})
-	t.Run("an edit does not open the windows again", func(t *testing.T) {
-		sent := p.ann.say(t, conversation, "Hello!")
-		clock.advance(2 * time.Minute)
-		require.Equal(t, 200, edit(p.ann, sent, t).Status)
-		clock.advance(time.Millisecond)
-		require.Equal(t, 403, withdraw(p.ann, sent, t).Status)
-	})
-	t.Run("what is withdrawn stays so, and may be repeated late", func(t *testing.T) {
-		sent := p.ann.say(t, conversation, "Hello!")
-		require.Equal(t, 200, withdraw(p.ann, sent, t).Status)
-		clock.advance(time.Hour)
-		require.Equal(t, 200, withdraw(p.ann, sent, t).Status)
-	})
-}
-
 // Who was removed has seen the message, and is told that it is not there.
 func TestAFormerMemberChangesNothing(t *testing.T) {
 	t.Parallel()
@@ -373,64 +308,4 @@ func TestRepeatsAnswerTheMessageAsItIs(t *testing.T) {
 	again(`"deleted": true`)
 	p.ann.want(t, 422, "POST", "/api/messages", body("another"))
 	require.Empty(t, p.ann.history(t, conversation).Get("messages"))
-}
-
-// Two requests that race are decided one after the other.
-func TestRacingChanges(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t)
-	conversation := p.ann.group(t, p.bob.id)
-	race := func(t *testing.T, acts ...func() *svctest.Response) []*svctest.Response {
-		answers := make([]*svctest.Response, len(acts))
-		var all sync.WaitGroup
-		for n, act := range acts {
-			all.Go(func() { answers[n] = act() })
-		}
-		all.Wait()
-		return answers
-	}
-	editor := func(m *svctest.Response, text string) func() *svctest.Response {
-		return func() *svctest.Response { return p.ann.do(t, "PUT", messagePath(m), object{"content": text}) }
-	}
-	remover := func(m *svctest.Response, body any) func() *svctest.Response {
-		return func() *svctest.Response { return p.ann.do(t, "DELETE", messagePath(m), body) }
-	}
-	for range 10 {
-		sent := p.ann.say(t, conversation, "Hello!")
-		var editors []func() *svctest.Response
-		for n := range 6 {
-			editors = append(editors, editor(sent, fmt.Sprint(n)))
-		}
-		latest := ""
-		texts := map[string]string{} // by time
-		for _, answer := range race(t, editors...) {
-			require.Equal(t, 200, answer.Status, "%s", answer.Body)
-			texts[answer.Text("edited_at")] = answer.Text("content")
-			latest = max(latest, answer.Text("edited_at"))
-		}
-		require.Len(t, texts, 6, "each edit followed another")
-		top := p.bob.history(t, conversation)
-		require.Equal(t, latest, top.Text("messages.0.edited_at"), "the last one stands")
-		require.Equal(t, texts[latest], top.Text("messages.0.content"))
-
-		answers := race(t, editor(sent, "a"), editor(sent, "b"), remover(sent, nil), remover(sent, object{}))
-		require.Contains(t, []int{200, 404}, answers[0].Status)
-		require.Contains(t, []int{200, 404}, answers[1].Status)
-		require.Equal(t, []int{200, 200}, []int{answers[2].Status, answers[3].Status})
-		top = p.bob.history(t, conversation)
-		require.Nil(t, top.Get("messages.0.content"), "no edit brings it back")
-		require.Equal(t, true, top.Get("messages.0.deleted"))
-
-		gone := p.ann.say(t, conversation, "Hello!")
-		answers = race(t, editor(gone, "a"), remover(gone, withdrawal()), remover(gone, nil), remover(gone, withdrawal()), editor(gone, "b"))
-		require.Contains(t, []int{200, 404}, answers[0].Status)
-		require.Contains(t, []int{200, 404}, answers[2].Status)
-		require.Equal(t, []int{200, 200}, []int{answers[1].Status, answers[3].Status})
-		require.NotEqual(t, gone.Text("message_id"), p.bob.history(t, conversation).Text("messages.0.message_id"))
-	}
-	rows := p.collection(t, "messages").all(t, bson.D{{Key: "withdrawn", Value: true}})
-	require.Len(t, rows, 10)
-	for _, row := range rows {
-		require.Equal(t, []string{"_id", "c", "created_at", "mark", "s", "sender", "withdrawn"}, row.fields(t), "nothing of what was said is left")
-	}
 }

@@ -3,6 +3,7 @@ package chatsvc_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -38,70 +39,78 @@ func (p person) walked(t *testing.T, conversation string, limit func() int) walk
 	}
 }
 
+// A busy conversation is one that others write while it is read.
+type busy struct {
+	conversation string
+	staying      []string // messages that are never withdrawn
+
+	mu   sync.Mutex
+	gone []string // messages that are withdrawn for sure
+}
+
+func (b *busy) withdraw(t *testing.T, who person, sent *svctest.Response) {
+	who.want(t, 200, "DELETE", messagePath(sent), withdrawal())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gone = append(b.gone, sent.Text("message_id"))
+}
+
+func (b *busy) withdrawn() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.gone)
+}
+
+// change sends, edits, deletes and withdraws until told to stop.
+func (b *busy) change(t *testing.T, who person, stop <-chan struct{}) {
+	for turn := 0; !isClosed(stop); turn++ {
+		sent := who.say(t, b.conversation, fmt.Sprint("new ", turn))
+		staying := b.staying[rand.IntN(len(b.staying))]
+		who.want(t, 200, "PUT", "/api/messages/"+staying, object{"content": fmt.Sprint("edited ", rand.Int64())})
+		switch turn % 3 {
+		case 0:
+			b.withdraw(t, who, sent)
+		case 1:
+			who.want(t, 200, "DELETE", messagePath(sent), nil)
+		}
+	}
+}
+
 // While others send, edit, delete and withdraw on two servers, every walk sees
 // each message that stays exactly once, in order, and none that was withdrawn
 // before it began.
 func TestWalksNeitherSkipNorRepeat(t *testing.T) {
 	t.Parallel()
 	i := install(t)
-	clients := []*svctest.Client{
-		document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler()),
-		document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler()),
+	var people []person
+	for range 2 {
+		client := document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler())
+		people = append(people, i.as(t, client, 1))
 	}
-	writer := func() person { return i.as(t, clients[rand.IntN(2)], 1) }
-	ann := writer()
-	conversation := ann.group(t)
-	var (
-		mu      sync.Mutex
-		staying []string // of the messages that are never withdrawn
-		gone    []string // withdrawn for sure
-	)
+	b := &busy{conversation: people[0].group(t)}
 	for n := range 150 {
-		sent := ann.say(t, conversation, fmt.Sprint(n))
-		switch n % 3 {
-		case 0:
-			staying = append(staying, sent.Text("message_id"))
-		case 1:
-			ann.want(t, 200, "DELETE", messagePath(sent), withdrawal())
-			gone = append(gone, sent.Text("message_id"))
+		sent := people[n%2].say(t, b.conversation, fmt.Sprint(n))
+		if n%2 == 0 {
+			b.withdraw(t, people[0], sent)
+			continue
 		}
+		b.staying = append(b.staying, sent.Text("message_id"))
 	}
 
 	var others sync.WaitGroup
 	stop := make(chan struct{})
 	for n := range 3 {
-		who := writer()
-		others.Go(func() {
-			for turn := 0; !isClosed(stop); turn++ {
-				sent := who.say(t, conversation, fmt.Sprint("new ", n))
-				mu.Lock()
-				staying := staying[rand.IntN(len(staying))]
-				mu.Unlock()
-				who.do(t, "PUT", "/api/messages/"+staying, object{"content": fmt.Sprint("edited ", n, turn)})
-				switch turn % 3 {
-				case 0:
-					who.want(t, 200, "DELETE", messagePath(sent), withdrawal())
-					mu.Lock()
-					gone = append(gone, sent.Text("message_id"))
-					mu.Unlock()
-				case 1:
-					who.want(t, 200, "DELETE", messagePath(sent), nil)
-				}
-			}
-		})
+		others.Go(func() { b.change(t, people[n%2], stop) })
 	}
-	for range 15 {
-		mu.Lock()
-		before := append([]string{}, gone...)
-		mu.Unlock()
-		seen := writer().walked(t, conversation, func() int { return 1 + rand.IntN(30) })
-		for n, seq := range seen.seqs {
-			require.True(t, n == 0 || seq < seen.seqs[n-1], "%d stands behind %d", seq, seen.seqs[max(0, n-1)])
-		}
-		for _, id := range staying {
+	for n := range 15 {
+		withdrawn := b.withdrawn()
+		seen := people[n%2].walked(t, b.conversation, func() int { return 1 + rand.IntN(30) })
+		require.True(t, slices.IsSortedFunc(seen.seqs, func(a, b int64) int { return int(b - a) }), "newest first")
+		require.Len(t, seen.ids, len(seen.seqs), "none twice")
+		for _, id := range b.staying {
 			require.True(t, seen.ids[id], "%s was skipped", id)
 		}
-		for _, id := range before {
+		for _, id := range withdrawn {
 			require.False(t, seen.ids[id], "%s was withdrawn", id)
 		}
 	}
