@@ -45,10 +45,25 @@ type Store interface {
 	// Leaders are the owner and the admins, at most limit, in no order.
 	Leaders(ctx context.Context, c id.Conversation, limit int) ([]Member, error)
 
-	// HasMessage tells whether a message is there.
+	// HasMessage tells whether a message is there, deleted or not; a withdrawn
+	// one is not.
 	HasMessage(ctx context.Context, m id.Message) (bool, error)
-	// History gives the newest limit messages whose number is above one and at
-	// most the other, newest first.
+	// Message reads one message, withdrawn or not; fault.ErrNotFound.
+	Message(ctx context.Context, m id.Message) (sequence.Message, error)
+	// SentUnder reads the message that sender wrote under key, withdrawn or
+	// not; fault.ErrNotFound.
+	SentUnder(ctx context.Context, c id.Conversation, sender id.Account, key string) (sequence.Message, error)
+	// EditMessage changes the content; fault.ErrConflict where the message is
+	// no longer as it was read. editedAt must be behind was.EditedAt.
+	EditMessage(ctx context.Context, was sequence.Message, content string, editedAt time.Time) error
+	// DeleteMessage hides the content for good and notes by whom;
+	// fault.ErrConflict where the message is deleted or withdrawn already.
+	DeleteMessage(ctx context.Context, m id.Message, by id.Account, deletedAt time.Time) error
+	// WithdrawMessage erases what was said, deleted or not, and leaves the
+	// place; fault.ErrConflict where it is withdrawn already.
+	WithdrawMessage(ctx context.Context, m id.Message) error
+	// History gives the newest limit messages that were not withdrawn and whose
+	// number is above one and at most the other, newest first.
 	History(ctx context.Context, c id.Conversation, above, upTo int64, limit int) ([]sequence.Message, error)
 
 	// InsertClaim keeps a claim, for 24 hours; where the account has used the

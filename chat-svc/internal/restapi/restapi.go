@@ -35,6 +35,8 @@ func (a *API) Mount(f *fiber.App) {
 	send := token.Require(a.verifier, token.MessagesWrite)
 
 	f.Post("/api/messages", send, a.postMessage)
+	f.Put("/api/messages/:message_id", send, a.putMessage)
+	f.Delete("/api/messages/:message_id", send, a.deleteMessage)
 	f.Post("/api/conversations", manage, a.postConversation)
 	f.Get("/api/conversations", look, a.getConversations)
 	f.Get("/api/conversations/:conversation_id", look, a.getConversation)
