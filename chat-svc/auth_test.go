@@ -31,6 +31,7 @@ type auth struct {
 	secretFile string
 	key        ed25519.PrivateKey
 	issued     atomic.Int64
+	life       time.Duration // of the tokens
 	away       atomic.Bool
 	changes    chan accounts.Change
 }
@@ -39,7 +40,7 @@ func newAuth(t *testing.T) *auth {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
-	a := &auth{key: key, secretFile: filepath.Join(t.TempDir(), "secret"), changes: make(chan accounts.Change, 16)}
+	a := &auth{key: key, life: 15 * time.Minute, secretFile: filepath.Join(t.TempDir(), "secret"), changes: make(chan accounts.Change, 16)}
 	require.NoError(t, os.WriteFile(a.secretFile, []byte("secret"), 0o600))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/jwks.json", a.serveKeys)
@@ -108,7 +109,7 @@ func (a *auth) token(t *testing.T, account string, scopes ...string) string {
 	signed := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
 		"iss": issuer, "aud": "chatplatform", "sub": account, "client_id": "aky_" + account[4:],
 		"scope": strings.Join(scopes, " "), "jti": fmt.Sprint(a.issued.Add(1)),
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(15 * time.Minute).Unix(),
+		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(a.life).Unix(),
 	})
 	signed.Header["typ"], signed.Header["kid"] = token.Type, "k1"
 	raw, err := signed.SignedString(a.key)

@@ -1,6 +1,7 @@
 package chatsvc_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"strings"
 	"testing"
@@ -299,11 +300,20 @@ func TestStrangers(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	conversation := p.ann.group(t, p.bob.id)
-	p.ann.say(t, conversation, "between us")
+	message := p.ann.say(t, conversation, "between us").Text("message_id")
 	bodies := map[string]any{
-		"POST /api/messages":      object{"conversation_id": conversation, "content": "let me in"},
-		"POST /api/conversations": object{"type": "group", "members": []string{}},
+		"POST /api/messages":             object{"conversation_id": conversation, "content": "let me in"},
+		"PUT /api/messages/{message_id}": object{"content": "let me in"},
+		"POST /api/conversations":        object{"type": "group", "members": []string{}},
+		"POST /api/blocks":               object{"type": "group", "target_id": conversation},
+
+		"PUT /api/conversations/{conversation_id}":           object{"name": "Mine"},
+		"POST /api/conversations/{conversation_id}/members":  object{"agent_id": p.eve.id},
+		"PUT /api/conversations/{conversation_id}/role":      object{"agent_id": p.bob.id, "role": "admin"},
+		"POST /api/conversations/{conversation_id}/transfer": object{"agent_id": p.eve.id},
+		"POST /api/conversations/{conversation_id}/read":     object{"up_to": message},
 	}
+	block := p.ann.block(t, p.eve.id)
 	unscoped := person{p.eve.Client, p.eve.id, p.auth.token(t, p.eve.id, token.PresenceUpdate, token.LLMChat)}
 	checked := 0
 	for _, operation := range document.Operations() {
@@ -312,7 +322,7 @@ func TestStrangers(t *testing.T) {
 			continue
 		}
 		checked++
-		path := strings.ReplaceAll(pattern, "{conversation_id}", conversation)
+		path := strings.NewReplacer("{conversation_id}", conversation, "{message_id}", message, "{agent_id}", p.bob.id, "{block_id}", block).Replace(pattern)
 		body := bodies[operation]
 		require.Equal(t, 401, p.eve.Call(t, method, path, body).Status, "%s without a token", operation)
 		require.Equal(t, 401, p.eve.Call(t, method, path, body, svctest.WithBearer(p.eve.token+"x")).Status, "%s with a broken token", operation)
@@ -322,7 +332,7 @@ func TestStrangers(t *testing.T) {
 			require.Equal(t, "NOT_FOUND", answer.Text("error.code"))
 		}
 	}
-	require.Equal(t, 5, checked)
+	require.Equal(t, 19, checked)
 	require.Empty(t, p.eve.want(t, 200, "GET", "/api/conversations", nil).Get("conversations"))
 }
 
@@ -330,6 +340,7 @@ func TestScopes(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	conversation := p.ann.group(t)
+	message, deleted := p.ann.say(t, conversation, "x").Text("message_id"), p.ann.say(t, conversation, "x").Text("message_id")
 	calls := map[string]func(person) int{
 		"create": func(who person) int {
 			return who.do(t, "POST", "/api/conversations", object{"type": "group", "members": []string{}}).Status
@@ -339,13 +350,18 @@ func TestScopes(t *testing.T) {
 		"send": func(who person) int {
 			return who.do(t, "POST", "/api/messages", object{"conversation_id": conversation, "content": "x"}).Status
 		},
+		"edit": func(who person) int {
+			text := rand.Text() // unlike the one before
+			return who.do(t, "PUT", "/api/messages/"+message, object{"content": text}).Status
+		},
+		"delete": func(who person) int { return who.do(t, "DELETE", "/api/messages/"+deleted, nil).Status },
 		"read": func(who person) int {
 			return who.do(t, "GET", "/api/conversations/"+conversation+"/messages", nil).Status
 		},
 	}
 	for scope, may := range map[string][]string{
 		token.MessagesRead:       {"read"},
-		token.MessagesWrite:      {"create", "list", "look", "send"},
+		token.MessagesWrite:      {"create", "list", "look", "send", "edit", "delete"},
 		token.ConversationsRead:  {"list", "look"},
 		token.ConversationsWrite: {"create", "list", "look"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -13,12 +14,17 @@ import (
 )
 
 // watched is a place whose database commands are recorded.
-func watched(t *testing.T) (place, *svctest.Commands) {
+func watched(t *testing.T, environ ...string) (place, *svctest.Commands) {
 	t.Helper()
 	i := install(t)
 	commands := &svctest.Commands{}
 	i.database.Monitors = append(i.database.Monitors, commands.Monitor())
-	client := document.Client(t, i.server(t).Handler())
+	client := document.Client(t, i.server(t, environ...).Handler())
+	// The look for closed conversations asks every shard, once a minute.
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc(commands.Sent("find"), func(c svctest.Command) bool { return c.Collection == "conversations" })
+	}, 10*time.Second, time.Millisecond)
+	commands.Reset()
 	return place{i, i.as(t, client, 1), i.as(t, client, 2), i.as(t, client, 3)}, commands
 }
 
@@ -73,6 +79,48 @@ func TestAPageIsOneQuery(t *testing.T) {
 	require.Equal(t, []string{"aggregate memberships"}, names(commands), "a list of conversations")
 }
 
+// A change to a message is one look at it and one write, and a repeat or a
+// refusal no more than the look.
+func TestAChangeIsALookAndAWrite(t *testing.T) {
+	t.Parallel()
+	p, commands := watched(t)
+	conversation := p.ann.group(t, p.bob.id)
+	sent := p.ann.say(t, conversation, "x")
+	tests := []struct {
+		name    string
+		who     person
+		method  string
+		body    any
+		written bool
+	}{
+		{"an edit", p.ann, "PUT", object{"content": "y"}, true},
+		{"a second edit", p.ann, "PUT", object{"content": "z"}, true},
+		{"an edit that changes nothing", p.ann, "PUT", object{"content": "z"}, false},
+		{"an edit of another's", p.bob, "PUT", object{"content": "y"}, false},
+		{"a deletion of another's", p.bob, "DELETE", nil, false},
+		{"a deletion", p.ann, "DELETE", nil, true},
+		{"a second deletion", p.ann, "DELETE", nil, false},
+		{"a withdrawal", p.ann, "DELETE", withdrawal(), true},
+		{"a second withdrawal", p.ann, "DELETE", withdrawal(), false},
+		{"an edit of nothing", p.ann, "PUT", object{"content": "y"}, false},
+	}
+	for _, tt := range tests {
+		commands.Reset()
+		answer := tt.who.do(t, tt.method, messagePath(sent), tt.body)
+		var names []string
+		for _, command := range commands.Sent("find", "update", "findAndModify", "insert", "delete", "aggregate") {
+			if command.Collection == "messages" {
+				names = append(names, command.Name)
+			}
+		}
+		want := []string{"find"}
+		if tt.written {
+			want = append(want, "update")
+		}
+		require.Equal(t, want, names, "%s: %d", tt.name, answer.Status)
+	}
+}
+
 // Every command but those of transactions' ends and sessions names the shard
 // key of its collection.
 func TestEveryQueryCarriesTheShardKey(t *testing.T) {
@@ -88,12 +136,17 @@ func TestEveryQueryCarriesTheShardKey(t *testing.T) {
 		many[n] = agent(1000 + n)
 	}
 	crowd := p.ann.group(t, many...)
+	p.ann.unblock(t, p.ann.block(t, p.eve.id))
 	first := p.ann.say(t, conversation, "one", key).Text("message_id")
 	p.ann.say(t, conversation, "one", key)
 	p.bob.want(t, 201, "POST", "/api/messages", object{
 		"conversation_id": conversation, "content": "two", "in_reply_to": first, "mention": []string{p.ann.id},
 	})
 	p.bob.want(t, 201, "POST", "/api/messages", object{"recipient_agent_id": p.ann.id, "content": "three"})
+	p.ann.want(t, 200, "PUT", "/api/messages/"+first, object{"content": "edited"})
+	p.ann.want(t, 200, "DELETE", "/api/messages/"+first, nil)
+	p.ann.want(t, 200, "DELETE", "/api/messages/"+first, withdrawal())
+	p.ann.want(t, 400, "POST", "/api/messages", object{"conversation_id": conversation, "content": "x", "in_reply_to": first}, svctest.WithHeader("Idempotency-Key", "new"))
 	for _, path := range []string{"", "?limit=1", "/" + conversation, "/" + crowd, "/" + conversation + "/messages"} {
 		p.ann.want(t, 200, "GET", "/api/conversations"+path, nil)
 	}

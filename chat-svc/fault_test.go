@@ -28,6 +28,8 @@ func TestDatabaseAway(t *testing.T) {
 	ann := i.as(t, client, 1)
 	conversation := ann.group(t)
 	ann.say(t, conversation, "before")
+	elsewhere := ann.group(t)
+	edited, deleted := ann.say(t, elsewhere, "x"), ann.say(t, elsewhere, "y")
 
 	proxy.Cut()
 	calls := map[string]func() *svctest.Response{
@@ -36,6 +38,16 @@ func TestDatabaseAway(t *testing.T) {
 		},
 		"create": func() *svctest.Response {
 			return ann.do(t, "POST", "/api/conversations", object{"type": "group", "members": []string{}}, svctest.WithHeader("Idempotency-Key", "k"))
+		},
+		"edit": func() *svctest.Response {
+			return ann.do(t, "PUT", messagePath(edited), object{"content": fmt.Sprint(rand.Int64())})
+		},
+		"delete": func() *svctest.Response { return ann.do(t, "DELETE", messagePath(deleted), nil) },
+		"invite": func() *svctest.Response {
+			return ann.do(t, "POST", "/api/conversations/"+conversation+"/members", object{"agent_id": agent(2)})
+		},
+		"block": func() *svctest.Response {
+			return ann.do(t, "POST", "/api/blocks", object{"target_id": agent(3)}, svctest.WithHeader("Idempotency-Key", "b"))
 		},
 		"list": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations", nil) },
 		"look": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation, nil) },

@@ -45,7 +45,7 @@ func rank(m Member) int {
 
 func (s *Service) shown(ctx context.Context, caller id.Account, view View) ([]Member, error) {
 	if view.MemberCount <= MaxShown {
-		return s.Store.Members(ctx, view.ID, MaxShown)
+		return s.Store.Members(ctx, view.ID, "", MaxShown)
 	}
 	shown, err := s.Store.Leaders(ctx, view.ID, MaxShown)
 	if err != nil || slices.ContainsFunc(shown, func(m Member) bool { return m.Account == caller }) {
@@ -75,8 +75,11 @@ func (s *Service) Conversations(ctx context.Context, caller id.Account, behind *
 }
 
 func (s *Service) view(ctx context.Context, caller id.Account, c id.Conversation) (View, error) {
+	// Asked for before the read: a mark that is written meanwhile is in one of the two.
+	pending := s.Reads.Pending(readmark.Reader{Account: caller, Conversation: c})
 	view, err := s.Store.View(ctx, caller, c)
-	return s.withPendingRead(caller, view), err
+	view.Read = max(view.Read, pending)
+	return view, err
 }
 
 // withPendingRead lets an account see the moves of its read mark that are not

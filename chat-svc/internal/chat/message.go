@@ -24,6 +24,10 @@ const (
 	System  = "system" // for owners and admins
 )
 
+// wideSpan is how many times as many places as a page has messages are looked
+// through when too many of them were withdrawn.
+const wideSpan = 16
+
 // A NewMessage is what an account wants to say.
 type NewMessage struct {
 	// One of Conversation and Recipient is set. With Recipient the message goes
@@ -43,7 +47,7 @@ type NewMessage struct {
 // Send stores a message durably and gives its place. Its cost does not depend
 // on how many members the conversation has. Faults: fault.ErrNotFound where
 // the caller is no member or the recipient does not exist, fault.ErrInvalid,
-// fault.ErrForbidden, fault.ErrRateLimited, fault.ErrIdempotency.
+// fault.ErrForbidden, ErrBlocked, fault.ErrRateLimited, fault.ErrIdempotency.
 func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (sequence.Receipt, error) {
 	if err := n.check(); err != nil {
 		return sequence.Receipt{}, err
@@ -55,32 +59,56 @@ func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (se
 	if err != nil {
 		return sequence.Receipt{}, err
 	}
-	body, err := s.body(ctx, c, role, n)
-	if err != nil {
-		return sequence.Receipt{}, err
-	}
-	receipt, err := s.Committer.Commit(ctx, sequence.Draft{
+	body := n.body()
+	draft := sequence.Draft{
 		Conversation: c, Sender: caller, Key: n.Key, Fingerprint: fingerprint(n.Key, body), Body: body,
-	})
+	}
+	receipt, err := s.commit(ctx, draft, s.allows(ctx, caller, c, role, n, body))
 	if err != nil {
 		return sequence.Receipt{}, fmt.Errorf("send into %s: %w", c, err)
+	}
+	if receipt.Message.Withdrawn {
+		receipt.Message.Body.Type = body.Type // all that its row does not have and a repeat is told
 	}
 	s.Reads.Move(readmark.Reader{Account: caller, Conversation: c}, receipt.Message.ID.Seq)
 	return receipt, nil
 }
 
+// commit stores a draft that nothing speaks against. A refusal stands, unless
+// the draft repeats one that was stored before there was a reason for it.
+func (s *Service) commit(ctx context.Context, d sequence.Draft, refusal error) (sequence.Receipt, error) {
+	if refusal == nil {
+		return s.Committer.Commit(ctx, d)
+	}
+	if d.Key == "" {
+		return sequence.Receipt{}, refusal
+	}
+	first, err := s.Store.SentUnder(ctx, d.Conversation, d.Sender, d.Key)
+	switch {
+	case errors.Is(err, fault.ErrNotFound):
+		return sequence.Receipt{}, refusal
+	case err == nil && first.Fingerprint != d.Fingerprint:
+		return sequence.Receipt{}, fault.ErrIdempotency
+	}
+	return sequence.Receipt{Message: first, Replayed: true}, err
+}
+
 // check holds a message to what needs no asking.
 func (n NewMessage) check() error {
-	length := utf8.RuneCountInString(n.Content)
 	switch {
 	case (n.Conversation == nil) == (n.Recipient == nil):
 		return fault.Field("conversation_id", "send either conversation_id or recipient_agent_id")
-	case length == 0 || length > MaxContent:
-		return fault.Field("content", "must have 1 to %d characters", MaxContent)
 	case n.Type != "" && n.Type != Text && n.Type != Command && n.Type != System:
 		return fault.Field("type", "must be text, command or system")
 	case len(n.Mention) > MaxMention:
 		return fault.Field("mention", "must name at most %d accounts", MaxMention)
+	}
+	return checkContent(n.Content)
+}
+
+func checkContent(content string) error {
+	if length := utf8.RuneCountInString(content); length == 0 || length > MaxContent {
+		return fault.Field("content", "must have 1 to %d characters", MaxContent)
 	}
 	return nil
 }
@@ -97,6 +125,9 @@ func (s *Service) target(ctx context.Context, caller id.Account, n NewMessage) (
 	c := id.Direct(s.DirectKey, caller, *n.Recipient)
 	member, err := s.member(ctx, c, caller)
 	if errors.Is(err, fault.ErrNotFound) {
+		if err := s.mayWrite(ctx, caller, c, *n.Recipient); err != nil {
+			return c, "", err
+		}
 		_, err = s.create(ctx, caller, c, NewConversation{Type: Direct, Members: []id.Account{*n.Recipient}})
 		member.Role = RoleMember
 	}
@@ -106,27 +137,36 @@ func (s *Service) target(ctx context.Context, caller id.Account, n NewMessage) (
 	return c, member.Role, err
 }
 
-// body holds what is said to the rules of the conversation.
-func (s *Service) body(ctx context.Context, c id.Conversation, role Role, n NewMessage) (sequence.Body, error) {
+func (n NewMessage) body() sequence.Body {
 	body := sequence.Body{Type: cmp.Or(n.Type, Text), Content: n.Content}
-	if n.Type == System && !role.Leads() {
-		return body, fault.ErrForbidden.Say("Only owners and admins send system messages.")
-	}
 	if n.InReplyTo != nil {
-		if err := s.checkReply(ctx, c, *n.InReplyTo); err != nil {
-			return body, err
-		}
 		body.InReplyTo = n.InReplyTo.Seq
-	}
-	if len(n.Mention) == 0 {
-		return body, nil
 	}
 	for _, a := range n.Mention {
 		if !slices.Contains(body.Mention, a) {
 			body.Mention = append(body.Mention, a)
 		}
 	}
-	return body, s.checkMention(ctx, c, body.Mention)
+	return body
+}
+
+// allows holds what is said to the rules of the conversation.
+func (s *Service) allows(ctx context.Context, caller id.Account, c id.Conversation, role Role, n NewMessage, body sequence.Body) error {
+	if err := s.mayWrite(ctx, caller, c); err != nil {
+		return err
+	}
+	if n.Type == System && !role.Leads() {
+		return fault.ErrForbidden.Say("Only owners and admins send system messages.")
+	}
+	if n.InReplyTo != nil {
+		if err := s.checkReply(ctx, c, *n.InReplyTo); err != nil {
+			return err
+		}
+	}
+	if len(body.Mention) == 0 {
+		return nil
+	}
+	return s.checkMention(ctx, c, body.Mention)
 }
 
 func (s *Service) checkReply(ctx context.Context, c id.Conversation, m id.Message) error {
@@ -165,32 +205,36 @@ func fingerprint(key string, body sequence.Body) [16]byte {
 }
 
 // History gives at most limit messages of a conversation, newest first: those
-// below a number, or with 0 the newest. next is where the following page goes
-// on; 0 when there is none. fault.ErrNotFound for who is no member.
+// below a number, or with 0 the newest; withdrawn ones are left out. next is
+// where the following page goes on; 0 when there is none. fault.ErrNotFound
+// for who is no member.
 func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversation, below int64, limit int) (page []sequence.Message, next int64, err error) {
 	if _, err := s.member(ctx, c, caller); err != nil {
 		return nil, 0, err
 	}
-	page, err = s.page(ctx, c, below, limit)
-	if err != nil || len(page) == 0 {
-		return page, 0, err
+	page, err = s.readable(ctx, caller, c, below, limit+1)
+	if len(page) > limit {
+		page = page[:limit]
+		next = page[limit-1].ID.Seq
 	}
-	if oldest := page[len(page)-1].ID.Seq; oldest > 1 {
-		next = oldest
-	}
-	return page, next, nil
+	return page, next, err
 }
 
-// page reads by one range with both bounds: numbers have no gaps.
-func (s *Service) page(ctx context.Context, c id.Conversation, below int64, limit int) ([]sequence.Message, error) {
-	if below > 0 {
-		return s.Store.History(ctx, c, max(0, below-1-int64(limit)), below-1, limit)
+// page reads a range with both bounds: numbers have no gaps. Where messages
+// were withdrawn it reads further down, in ranges that grow, three at most.
+func (s *Service) page(ctx context.Context, c id.Conversation, below int64, limit int) (page []sequence.Message, err error) {
+	upTo, above := below-1, below-1
+	if below == 0 { // the newest ones stand at or behind the last place known here
+		upTo, above = math.MaxInt64, s.Committer.Known(c)
 	}
-	// The newest ones stand at or behind the last place known here.
-	above := max(0, s.Committer.Known(c)-int64(limit))
-	page, err := s.Store.History(ctx, c, above, math.MaxInt64, limit)
-	if err == nil && len(page) < limit && above > 0 { // what was known is no longer true: a backup was restored
-		return s.Store.History(ctx, c, 0, math.MaxInt64, limit)
+	for _, span := range []int64{int64(limit), wideSpan * int64(limit), math.MaxInt64} {
+		above = max(0, above-span)
+		found, err := s.Store.History(ctx, c, above, upTo, limit-len(page))
+		page = append(page, found...)
+		if err != nil || len(page) == limit || above == 0 {
+			return page, err
+		}
+		upTo = above
 	}
-	return page, err
+	return page, nil
 }

@@ -5,20 +5,23 @@ import (
 	"time"
 
 	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
 )
 
 // Store keeps conversations, their members and their messages. Each method is
 // one atomic thing and reads what a majority has. A store that cannot be
 // reached is fault.ErrUnavailable. A conversation that is still being made is
-// not there yet, except where its members are concerned.
+// not there yet, except where its members are concerned; a closed one is not
+// there any more.
 type Store interface {
 	// InsertConversation keeps a new conversation with its first members, at
 	// most MaxChunk; a pending one is not there until PublishConversation.
 	// fault.ErrConflict where the id is taken.
 	InsertConversation(ctx context.Context, c Conversation, first []Member, pending bool) error
 	// AddMembers adds at most MaxChunk members to a pending conversation: all
-	// of them, or none because the first of them is a member already.
+	// of them, or none because the first of them is a member already, or
+	// because the conversation is no longer pending.
 	AddMembers(ctx context.Context, c id.Conversation, chunk []Member) error
 	// PublishConversation ends the making of a conversation.
 	PublishConversation(ctx context.Context, c id.Conversation) error
@@ -36,15 +39,31 @@ type Store interface {
 	Member(ctx context.Context, c id.Conversation, a id.Account) (Member, error)
 	// MembersAmong finds those of the accounts that are members, in no order.
 	MembersAmong(ctx context.Context, c id.Conversation, accounts []id.Account) ([]Member, error)
-	// Members are at most limit members, in no order.
-	Members(ctx context.Context, c id.Conversation, limit int) ([]Member, error)
+	// Members are at most limit members whose ids stand behind one (""; all do),
+	// in the order of their ids.
+	Members(ctx context.Context, c id.Conversation, behind id.Account, limit int) ([]Member, error)
 	// Leaders are the owner and the admins, at most limit, in no order.
 	Leaders(ctx context.Context, c id.Conversation, limit int) ([]Member, error)
 
-	// HasMessage tells whether a message is there.
+	// HasMessage tells whether a message is there, deleted or not; a withdrawn
+	// one is not.
 	HasMessage(ctx context.Context, m id.Message) (bool, error)
-	// History gives the newest limit messages whose number is above one and at
-	// most the other, newest first.
+	// Message reads one message, withdrawn or not; fault.ErrNotFound.
+	Message(ctx context.Context, m id.Message) (sequence.Message, error)
+	// SentUnder reads the message that sender wrote under key, withdrawn or
+	// not; fault.ErrNotFound.
+	SentUnder(ctx context.Context, c id.Conversation, sender id.Account, key string) (sequence.Message, error)
+	// EditMessage changes the content; fault.ErrConflict where the message is
+	// no longer as it was read. editedAt must be behind was.EditedAt.
+	EditMessage(ctx context.Context, was sequence.Message, content string, editedAt time.Time) error
+	// DeleteMessage hides the content for good and notes by whom;
+	// fault.ErrConflict where the message is deleted or withdrawn already.
+	DeleteMessage(ctx context.Context, m id.Message, by id.Account, deletedAt time.Time) error
+	// WithdrawMessage erases what was said, deleted or not, and leaves the
+	// place; fault.ErrConflict where it is withdrawn already.
+	WithdrawMessage(ctx context.Context, m id.Message) error
+	// History gives the newest limit messages that were not withdrawn and whose
+	// number is above one and at most the other, newest first.
 	History(ctx context.Context, c id.Conversation, above, upTo int64, limit int) ([]sequence.Message, error)
 
 	// InsertClaim keeps a claim, for 24 hours; where the account has used the
@@ -62,6 +81,10 @@ type Store interface {
 	// DropClaim forgets the claim; it does nothing where the claim is no longer
 	// as it was.
 	DropClaim(ctx context.Context, c Claim) error
+
+	ChangeStore
+	BlockStore
+	readmark.Store
 }
 
 // MaxChunk bounds the members that one call of the store adds.

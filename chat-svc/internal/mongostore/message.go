@@ -27,6 +27,11 @@ type messageDoc struct {
 	Content      string       `bson:"content"`
 	InReplyTo    int64        `bson:"in_reply_to,omitempty"`
 	Mention      []id.Account `bson:"mention,omitempty"`
+
+	// What edit.go writes later.
+	EditedAt  time.Time `bson:"edited_at,omitempty"`
+	DeletedAt time.Time `bson:"deleted_at,omitempty"`
+	Withdrawn bool      `bson:"withdrawn,omitempty"`
 }
 
 func messageDocOf(m sequence.Message) messageDoc {
@@ -48,7 +53,11 @@ func (d messageDoc) message() (sequence.Message, error) {
 	}
 	m := sequence.Message{
 		ID: place, Sender: d.Sender, Key: d.Key, CreatedAt: utc(d.CreatedAt),
-		Body: sequence.Body{Type: d.Type, Content: d.Content, InReplyTo: d.InReplyTo, Mention: d.Mention},
+		Body:     sequence.Body{Type: d.Type, Content: d.Content, InReplyTo: d.InReplyTo, Mention: d.Mention},
+		EditedAt: utc(d.EditedAt), Deleted: !d.DeletedAt.IsZero(), Withdrawn: d.Withdrawn,
+	}
+	if m.Deleted {
+		m.Body.Content = "" // it is still kept, and goes no further than this
 	}
 	copy(m.Fingerprint[:], d.Fingerprint)
 	copy(m.Mark[:], d.Mark)
@@ -72,7 +81,7 @@ func (s *Store) LastPlace(ctx context.Context, c id.Conversation) (sequence.Plac
 // HasMessage implements chat.Store.
 func (s *Store) HasMessage(ctx context.Context, m id.Message) (bool, error) {
 	_, err := findOne[bson.Raw](ctx, s.db.Collection(messages),
-		in(m.Conversation, bson.E{Key: "s", Value: m.Seq}),
+		at(m, absent("withdrawn")),
 		options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}}))
 	if errors.Is(err, fault.ErrNotFound) {
 		return false, nil
@@ -86,7 +95,7 @@ func (s *Store) HasMessage(ctx context.Context, m id.Message) (bool, error) {
 // History implements chat.Store.
 func (s *Store) History(ctx context.Context, c id.Conversation, above, upTo int64, limit int) ([]sequence.Message, error) {
 	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
-		in(c, bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}, {Key: "$lte", Value: upTo}}}),
+		in(c, bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}, {Key: "$lte", Value: upTo}}}, absent("withdrawn")),
 		options.Find().SetSort(bson.D{{Key: "s", Value: -1}}).SetLimit(int64(limit)))
 	if err != nil {
 		return nil, fmt.Errorf("read messages of %s: %w", c, err)

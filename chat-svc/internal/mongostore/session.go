@@ -96,7 +96,7 @@ func (s session) ByKey(ctx context.Context, c id.Conversation, sender id.Account
 	ctx, cancel := context.WithTimeout(ctx, settleWait)
 	defer cancel()
 	doc, err := findOne[messageDoc](mongo.NewSessionContext(ctx, s.Session), s.messages,
-		in(c, bson.E{Key: "sender", Value: sender}, bson.E{Key: "key", Value: key}))
+		sentUnder(c, sender, key))
 	if errors.Is(err, fault.ErrNotFound) {
 		return sequence.Message{}, false, nil
 	}

@@ -55,11 +55,14 @@ type sentMessage struct {
 	MessageID      string          `json:"message_id"`
 	ConversationID string          `json:"conversation_id"`
 	SenderID       id.Account      `json:"sender_id"`
-	Content        string          `json:"content"`
+	Content        string          `json:"content,omitempty"`
 	Type           string          `json:"type"`
 	Status         string          `json:"status"`
 	CreatedAt      httpserver.Time `json:"created_at"`
 	Seq            int64           `json:"seq"`
+	// What a repeat may find.
+	EditedAt *httpserver.Time `json:"edited_at,omitempty"`
+	Deleted  bool             `json:"deleted,omitempty"`
 }
 
 func (a *API) postMessage(c *fiber.Ctx) error {
@@ -85,6 +88,7 @@ func (a *API) postMessage(c *fiber.Ctx) error {
 		MessageID: m.ID.String(), ConversationID: m.ID.Conversation.String(), SenderID: m.Sender,
 		Content: m.Body.Content, Type: m.Body.Type, Status: "sent",
 		CreatedAt: httpserver.Time(m.CreatedAt), Seq: m.ID.Seq,
+		EditedAt: httpserver.NullTime(&m.EditedAt), Deleted: m.Deleted || m.Withdrawn,
 	})
 }
 
@@ -92,12 +96,15 @@ type listedMessage struct {
 	MessageID      string          `json:"message_id"`
 	ConversationID string          `json:"conversation_id"`
 	SenderID       id.Account      `json:"sender_id"`
-	Content        string          `json:"content"`
+	Content        string          `json:"content,omitempty"` // of a deleted message there is none
 	Type           string          `json:"type"`
 	CreatedAt      httpserver.Time `json:"created_at"`
 	Seq            int64           `json:"seq"`
 	InReplyTo      string          `json:"in_reply_to,omitempty"`
 	Mention        []id.Account    `json:"mention,omitempty"`
+
+	EditedAt *httpserver.Time `json:"edited_at,omitempty"`
+	Deleted  bool             `json:"deleted,omitempty"`
 }
 
 func listed(m sequence.Message) listedMessage {
@@ -105,6 +112,7 @@ func listed(m sequence.Message) listedMessage {
 		MessageID: m.ID.String(), ConversationID: m.ID.Conversation.String(), SenderID: m.Sender,
 		Content: m.Body.Content, Type: m.Body.Type, CreatedAt: httpserver.Time(m.CreatedAt),
 		Seq: m.ID.Seq, Mention: m.Body.Mention,
+		EditedAt: httpserver.NullTime(&m.EditedAt), Deleted: m.Deleted,
 	}
 	if m.Body.InReplyTo != 0 {
 		l.InReplyTo = id.Message{Conversation: m.ID.Conversation, Seq: m.Body.InReplyTo}.String()

@@ -133,6 +133,35 @@ func TestEqualKeys(t *testing.T) {
 	})
 }
 
+// Withdrawing takes a message's content and leaves its place, also the last
+// one of a conversation, and what a repeat is recognised by.
+func TestWithdrawnRows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, sequence.Options{Remembered: 1})
+		c := id.NewGroup()
+		first, err := b.Commit(t.Context(), keyed(c, "hello", "k"))
+		require.NoError(t, err)
+		_, err = b.Commit(t.Context(), draft(id.NewGroup(), "so that the place is forgotten"))
+		require.NoError(t, err)
+		b.store.withdraw(first.Message.ID)
+
+		next, err := b.Commit(t.Context(), draft(c, "next"))
+		require.NoError(t, err)
+		require.EqualValues(t, 2, next.Message.ID.Seq, "the place of the withdrawn last row is not given again")
+		require.False(t, next.Message.CreatedAt.Before(first.Message.CreatedAt))
+
+		again, err := b.Commit(t.Context(), keyed(c, "hello", "k"))
+		require.NoError(t, err)
+		require.True(t, again.Replayed)
+		require.True(t, again.Message.Withdrawn)
+		require.Equal(t, first.Message.ID, again.Message.ID)
+		require.Equal(t, sequence.Body{}, again.Message.Body)
+		_, err = b.Commit(t.Context(), keyed(c, "bye", "k"))
+		require.ErrorIs(t, err, fault.ErrIdempotency, "the key stays used")
+	})
+}
+
 func TestFullQueueRefuses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

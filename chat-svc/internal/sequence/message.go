@@ -13,6 +13,13 @@ type Message struct {
 	Body      Body
 	CreatedAt time.Time // UTC, whole milliseconds; never earlier than the row before
 
+	EditedAt time.Time // when the sender last changed the content; zero for never
+	// Deleted says that the content is shown to nobody any more: it is "".
+	Deleted bool
+	// Withdrawn says that only the place is left, so that it is never given
+	// again, and what answers a repeat: Body is empty.
+	Withdrawn bool
+
 	// Key is the sender's idempotency key in this conversation; "" for none.
 	Key string
 	// Fingerprint tells one body from another under the same key. The body

@@ -82,6 +82,24 @@ func (s *store) write(m sequence.Message) sequence.Refusal {
 	return sequence.None
 }
 
+// withdraw empties a durable row, as an update that a majority has; it does
+// nothing where a failover took the row.
+func (s *store) withdraw(m id.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, row := range s.log[:s.durable] {
+		if row.ID == m {
+			s.log[i] = withdrawn(row)
+		}
+	}
+}
+
+// withdrawn is what withdrawing leaves of a row.
+func withdrawn(row sequence.Message) sequence.Message {
+	row.Body, row.Withdrawn = sequence.Body{}, true
+	return row
+}
+
 func (s *store) runLate() {
 	for _, run := range s.late {
 		for _, m := range run {

@@ -1,0 +1,124 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/fault"
+)
+
+// How long after it was sent the sender may change a message, to the
+// millisecond and inclusive (docs/api/chat.md).
+const (
+	EditWindow     = 15 * time.Minute
+	WithdrawWindow = 2 * time.Minute
+)
+
+// maxRaces is how often a change is decided again because another one of the
+// same message came first.
+const maxRaces = 8
+
+// The refusals of changes to messages.
+var (
+	ErrUnchanged      = fault.New(fault.Invalid, "CONTENT_UNCHANGED", "content: must differ from what the message says.").With("field", "content")
+	ErrEditWindow     = fault.New(fault.Forbidden, "EDIT_WINDOW_EXPIRED", "A message can be edited for 15 minutes after it was sent.")
+	ErrWithdrawWindow = fault.New(fault.Forbidden, "WITHDRAW_WINDOW_EXPIRED", "A message can be withdrawn for 2 minutes after it was sent.")
+)
+
+// Edit changes what a message says, for its sender and within EditWindow, and
+// gives the message as it is then. Faults: fault.ErrNotFound where the caller
+// is no member or the message is deleted or withdrawn, fault.ErrForbidden,
+// ErrEditWindow, ErrUnchanged, fault.ErrInvalid.
+func (s *Service) Edit(ctx context.Context, caller id.Account, m id.Message, content string) (edited sequence.Message, err error) {
+	if err := checkContent(content); err != nil {
+		return edited, err
+	}
+	err = s.changeMessage(ctx, caller, m, func(is sequence.Message, _ Role) error {
+		switch {
+		case is.Deleted || is.Withdrawn:
+			return fault.ErrNotFound
+		case is.Sender != caller:
+			return fault.ErrForbidden.Say("Only the sender edits a message.")
+		case s.age(is) > EditWindow:
+			return ErrEditWindow
+		case is.Body.Content == content:
+			return ErrUnchanged
+		}
+		edited = is
+		edited.Body.Content, edited.EditedAt = content, s.editTime(is)
+		return s.Store.EditMessage(ctx, is, content, edited.EditedAt)
+	})
+	return edited, err
+}
+
+// Delete hides what a message says, for its sender and for who leads the
+// conversation, at any time. The message stays in lists. Deleting it again
+// changes nothing. Faults: fault.ErrNotFound where the caller is no member or
+// the message is withdrawn, fault.ErrForbidden.
+func (s *Service) Delete(ctx context.Context, caller id.Account, m id.Message) error {
+	return s.changeMessage(ctx, caller, m, func(is sequence.Message, role Role) error {
+		switch {
+		case is.Withdrawn:
+			return fault.ErrNotFound
+		case is.Sender != caller && !role.Leads():
+			return fault.ErrForbidden.Say("Only the sender, an admin or the owner deletes a message.")
+		case is.Deleted:
+			return nil
+		}
+		return s.Store.DeleteMessage(ctx, m, caller, s.now())
+	})
+}
+
+// Withdraw erases a message, deleted or not, for its sender and within
+// WithdrawWindow. It vanishes from lists; its place stays taken. Withdrawing
+// it again changes nothing, at any time. Faults: fault.ErrNotFound where the
+// caller is no member, fault.ErrForbidden, ErrWithdrawWindow.
+func (s *Service) Withdraw(ctx context.Context, caller id.Account, m id.Message) error {
+	return s.changeMessage(ctx, caller, m, func(is sequence.Message, _ Role) error {
+		switch {
+		case is.Withdrawn && is.Sender == caller:
+			return nil
+		case is.Withdrawn:
+			return fault.ErrNotFound
+		case is.Sender != caller:
+			return fault.ErrForbidden.Say("Only the sender withdraws a message.")
+		case s.age(is) > WithdrawWindow:
+			return ErrWithdrawWindow
+		}
+		return s.Store.WithdrawMessage(ctx, m)
+	})
+}
+
+// changeMessage lets a member decide about a message as it stands, and again where
+// decide answers fault.ErrConflict because another change came in between.
+func (s *Service) changeMessage(ctx context.Context, caller id.Account, m id.Message, decide func(sequence.Message, Role) error) error {
+	member, err := s.member(ctx, m.Conversation, caller)
+	if err != nil {
+		return err
+	}
+	for range maxRaces {
+		is, err := s.Store.Message(ctx, m)
+		if err != nil {
+			return err
+		}
+		if err := decide(is, member.Role); !errors.Is(err, fault.ErrConflict) {
+			return err
+		}
+	}
+	return fault.ErrUnavailable.Because(fmt.Errorf("message %s was changed %d times meanwhile", m, maxRaces))
+}
+
+func (s *Service) age(m sequence.Message) time.Duration { return s.now().Sub(m.CreatedAt) }
+
+// editTime is now, or just behind the edit before, so that no two edits of a
+// message have the same time.
+func (s *Service) editTime(m sequence.Message) time.Time {
+	if now := s.now(); now.After(m.EditedAt) {
+		return now
+	}
+	return m.EditedAt.Add(time.Millisecond)
+}
