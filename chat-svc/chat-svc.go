@@ -4,6 +4,7 @@ package chatsvc
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/mongostore"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/restapi"
@@ -46,11 +49,14 @@ type Server struct {
 	db        *mongodb.DB
 	committer *sequence.Committer
 	reads     *readmark.Writer
+	feed      *events.Feed
+	lists     *lists.Lists
+	metrics   *metrics
 	ready     *httpserver.Readiness
 	public    *fiber.App
 	internal  *fiber.App
 
-	follow   context.CancelFunc
+	follow   context.CancelFunc // of what works beside the requests
 	followed sync.WaitGroup
 }
 
@@ -109,9 +115,15 @@ func (s *Server) start() {
 	s.followed.Go(func() { s.accounts.Follow(ctx) })
 
 	store := mongostore.New(s.db)
-	s.committer = sequence.New(sequence.Options{
-		Store: store, Now: s.deps.Now, Report: newMetrics(s.deps.Observer.Registry, s.accounts).report,
-	})
+	s.lists = lists.New(store, s.deps.Now)
+	s.feed = events.New(store, s.deps.Now, s.deps.Observer.Logger, s.lists.Listen)
+	s.lists.Hear(s.feed)
+	s.followed.Go(func() { s.feed.Run(ctx) })
+	keeper := events.NewKeeper(s.feed, store, rand.Text(), s.deps.Now, s.deps.Observer.Logger)
+	s.followed.Go(func() { keeper.Run(ctx) })
+
+	s.metrics = newMetrics(s.deps.Observer.Registry, s.accounts, s.feed)
+	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
 }
 
@@ -119,7 +131,8 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	registry := s.deps.Observer.Registry
 	service := chat.New(s.config.limits(), chat.Deps{
 		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Accounts: s.accounts,
-		Sends:     ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
+		Sends: ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
+		Feed:  s.feed, Lists: s.lists, Distrusted: s.metrics.distrusted,
 		DirectKey: directKey, Now: s.deps.Now,
 	})
 	s.public = httpserver.NewApp(s.options(registry))
@@ -129,6 +142,7 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	s.ready = httpserver.NewReadiness(map[string]func(context.Context) error{
 		"database": s.db.Ping,
 		"accounts": s.hearsAccounts,
+		"events":   s.hearsEvents,
 	})
 	s.internal = httpserver.NewApp(s.options(prometheus.WrapRegistererWithPrefix("internal_", registry)))
 	httpserver.AddInternal(s.internal, s.ready, registry)
@@ -159,6 +173,13 @@ const unheardMost = time.Minute
 func (s *Server) hearsAccounts(context.Context) error {
 	if unheard := s.accounts.Unheard(); unheard > unheardMost {
 		return fmt.Errorf("auth-svc was not heard for %s", unheard)
+	}
+	return nil
+}
+
+func (s *Server) hearsEvents(context.Context) error {
+	if reason := s.feed.Healthy(); reason != "" {
+		return fmt.Errorf("the change stream is %s", reason)
 	}
 	return nil
 }

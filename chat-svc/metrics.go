@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/sequence"
 )
 
@@ -13,9 +14,10 @@ type metrics struct {
 	duration prometheus.Histogram
 	stored   prometheus.Counter
 	stopped  *prometheus.CounterVec
+	fallback *prometheus.CounterVec
 }
 
-func newMetrics(registry prometheus.Registerer, client *accounts.Client) *metrics {
+func newMetrics(registry prometheus.Registerer, client *accounts.Client, feed *events.Feed) *metrics {
 	m := &metrics{
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "chat_commit_messages", Help: "Messages in one insert.",
@@ -32,14 +34,24 @@ func newMetrics(registry prometheus.Registerer, client *accounts.Client) *metric
 			Name: "chat_commit_stops_total",
 			Help: "Inserts that did not store all of their messages, by reason: place_taken, key_repeated, rejected, or unknown where the database did not say.",
 		}, []string{"reason"}),
+		fallback: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "chat_poll_fallback_total",
+			Help: "Lists for which memory was not trusted, by reason: starting, silent or behind, as the change stream is.",
+		}, []string{"reason"}),
 	}
 	unheard := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "chat_accounts_unheard_seconds",
 		Help: "How long auth-svc's change feed has not answered; revocations of that time are not known here.",
 	}, func() float64 { return client.Unheard().Seconds() })
-	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, unheard)
+	behind := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "chat_checkpoint_behind_seconds",
+		Help: "How long the documents of conversations have lacked a message that was sent; the list's order is told as stale above 5.",
+	}, func() float64 { return feed.Behind().Seconds() })
+	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, m.fallback, unheard, behind)
 	return m
 }
+
+func (m *metrics) distrusted(reason string) { m.fallback.WithLabelValues(reason).Inc() }
 
 func (m *metrics) report(r sequence.Report) {
 	m.batch.Observe(float64(r.Messages))

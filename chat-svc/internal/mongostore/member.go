@@ -16,6 +16,7 @@ import (
 )
 
 type memberDoc struct {
+	ID           []byte      `bson:"_id"`
 	Conversation bson.Binary `bson:"c"`
 	Account      id.Account  `bson:"a"`
 	Role         chat.Role   `bson:"role"`
@@ -30,6 +31,26 @@ type membershipDoc struct {
 	Account      id.Account  `bson:"a"`
 	Conversation bson.Binary `bson:"c"`
 	Read         int64       `bson:"read"`
+}
+
+// memberID is the conversation's 16 bytes and the account, so that a change
+// that only carries the key of what is gone tells who left where.
+func memberID(c id.Conversation, a id.Account) []byte { return append(c[:], a...) }
+
+// memberOf reads a member's document key.
+func memberOf(key bson.Raw) (c id.Conversation, a id.Account, err error) {
+	var doc struct {
+		ID []byte `bson:"_id"`
+	}
+	if err := bson.Unmarshal(key, &doc); err != nil {
+		return c, "", err
+	}
+	if len(doc.ID) < len(c) {
+		return c, "", fmt.Errorf("the key of a member has %d bytes", len(doc.ID))
+	}
+	n := copy(c[:], doc.ID)
+	a, err = id.ParseAccount(string(doc.ID[n:]))
+	return c, a, err
 }
 
 // AddMembers implements chat.Store.
@@ -49,7 +70,7 @@ func (s *Store) insertMembers(ctx context.Context, c id.Conversation, chunk []ch
 	rights := make([]memberDoc, len(chunk))
 	lists := make([]membershipDoc, len(chunk))
 	for i, m := range chunk {
-		rights[i] = memberDoc{Conversation: binary(c), Account: m.Account, Role: m.Role, JoinedAt: m.JoinedAt}
+		rights[i] = memberDoc{ID: memberID(c, m.Account), Conversation: binary(c), Account: m.Account, Role: m.Role, JoinedAt: m.JoinedAt}
 		lists[i] = membershipDoc{Account: m.Account, Conversation: binary(c)}
 	}
 	if _, err := s.db.Collection(members).InsertMany(ctx, rights); err != nil {

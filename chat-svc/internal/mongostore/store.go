@@ -13,7 +13,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/svckit/fault"
@@ -28,6 +30,13 @@ const (
 	members       = "members"     // by conversation: decides rights
 	memberships   = "memberships" // by account: decides lists; always changed together with members
 	claims        = "claims"
+	feed          = "feed" // the checkpoint, and who writes it
+)
+
+// The fields of a conversation that only the checkpoint's keeper writes.
+const (
+	lastSeq       = "last_seq"
+	lastMessageAt = "last_message_at"
 )
 
 // A Store keeps everything in one database.
@@ -39,6 +48,10 @@ var (
 	_ chat.Store     = (*Store)(nil)
 	_ sequence.Store = (*Store)(nil)
 	_ readmark.Store = (*Store)(nil)
+	_ events.Source  = (*Store)(nil)
+	_ lists.Store    = (*Store)(nil)
+
+	_ events.CheckpointStore = (*Store)(nil)
 )
 
 // New uses db, whose schema must be that of Schema.
@@ -56,6 +69,7 @@ func Schema() mongodb.Schema {
 		Collections: []mongodb.Collection{
 			{Name: messages, ShardKey: []string{"c"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("c", "s")},
+				{Keys: ascending("c", "created_at", "s")},
 				{Keys: ascending("c", "sender", "key"), Options: options.Index().SetUnique(true).SetPartialFilterExpression(hasKey)},
 			}},
 			{Name: conversations, ShardKey: []string{"_id"}},
@@ -66,6 +80,7 @@ func Schema() mongodb.Schema {
 			{Name: memberships, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "c"), Options: options.Index().SetUnique(true)},
 			}},
+			{Name: feed, ShardKey: []string{"_id"}},
 			{Name: claims, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "key"), Options: options.Index().SetUnique(true)},
 				{Keys: ascending("expires_at"), Options: options.Index().SetExpireAfterSeconds(0)},

@@ -124,6 +124,7 @@ type messagePage struct {
 	Messages []listedMessage `json:"messages"`
 	Cursor   string          `json:"cursor"`
 	HasMore  bool            `json:"has_more"`
+	Next     string          `json:"next"`
 }
 
 func (a *API) getMessages(c *fiber.Ctx) error {
@@ -131,27 +132,32 @@ func (a *API) getMessages(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	limit, err := paging.Limit(c.Query("limit"), defaultLimit, maxLimit)
+	q, err := messageQueryOf(c)
 	if err != nil {
 		return err
+	}
+	if q.after != "" {
+		return a.catchUp(c, &conversation, q)
 	}
 	list := cursorList{a.cursors, "messages of " + conversation.String(), caller(c)}
-	var below int64 // the number under which the page begins
-	if err := list.read(c, &below); err != nil {
+	var at place // its number is the one under which the page begins
+	if err := list.read(c, &at); err != nil {
 		return err
 	}
-	messages, next, err := a.chat.History(c.UserContext(), caller(c), conversation, below, limit)
+	found, below, err := a.chat.History(c.UserContext(), caller(c), conversation, at.Seq, q.limit)
 	if err != nil {
 		return err
 	}
-	page := messagePage{Messages: make([]listedMessage, len(messages)), HasMore: next > 0}
-	for i, m := range messages {
-		page.Messages[i] = listed(m)
+	if q.cursor != "" {
+		if found.Next, err = at.Next.next(); err != nil {
+			return paging.ErrCursor.Because(err)
+		}
 	}
-	if page.Cursor, err = list.cursor(page.HasMore, next); err != nil {
+	cursor, err := list.cursor(found.More, place{Seq: below, Next: nextBytesOf(found.Next)})
+	if err != nil {
 		return err
 	}
-	return c.JSON(page)
+	return a.answerMessages(c, found, cursor)
 }
 
 // A cursorList is a list as one account walks it.

@@ -34,6 +34,7 @@ func (a *API) Mount(f *fiber.App) {
 	read := token.Require(a.verifier, token.MessagesRead)
 	send := token.Require(a.verifier, token.MessagesWrite)
 
+	f.Get("/api/messages", read, a.getTimeline)
 	f.Post("/api/messages", send, a.postMessage)
 	f.Put("/api/messages/:message_id", send, a.putMessage)
 	f.Delete("/api/messages/:message_id", send, a.deleteMessage)
