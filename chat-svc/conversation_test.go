@@ -324,7 +324,7 @@ func TestStrangers(t *testing.T) {
 			require.Equal(t, "NOT_FOUND", answer.Text("error.code"))
 		}
 	}
-	require.Equal(t, 7, checked)
+	require.Equal(t, 8, checked)
 	require.Empty(t, p.eve.want(t, 200, "GET", "/api/conversations", nil).Get("conversations"))
 }
 
