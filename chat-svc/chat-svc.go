@@ -21,6 +21,7 @@ import (
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/mongostore"
+	"chatplatform.io/chat-svc/internal/polling"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/restapi"
 	"chatplatform.io/chat-svc/internal/sequence"
@@ -51,6 +52,7 @@ type Server struct {
 	reads     *readmark.Writer
 	feed      *events.Feed
 	lists     *lists.Lists
+	polls     *restapi.Polls
 	metrics   *metrics
 	ready     *httpserver.Readiness
 	public    *fiber.App
@@ -122,7 +124,14 @@ func (s *Server) start() {
 	keeper := events.NewKeeper(s.feed, store, rand.Text(), s.deps.Now, s.deps.Observer.Logger)
 	s.followed.Go(func() { keeper.Run(ctx) })
 
-	s.metrics = newMetrics(s.deps.Observer.Registry, s.accounts, s.feed)
+	load := polling.NewLoad()
+	s.followed.Go(func() { load.Run(ctx) })
+	s.polls = &restapi.Polls{
+		Limiter: polling.New(s.config.polling(), load.Factor, s.deps.Now), Memory: polling.NewMemory(),
+		MaxWaiting: s.config.PollMaxWaiting,
+	}
+	s.metrics = newMetrics(s.deps.Observer.Registry, watched{s.accounts, s.feed, s.lists, s.polls})
+	s.polls.Report = s.metrics.polled
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
 }
@@ -136,7 +145,7 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		DirectKey: directKey, Now: s.deps.Now,
 	})
 	s.public = httpserver.NewApp(s.options(registry))
-	restapi.New(service, s.verifier(), cursors).Mount(s.public)
+	restapi.New(service, s.verifier(), cursors, s.polls).Mount(s.public)
 	s.public.Get("/health", httpserver.Health(s.deps.Version, s.deps.Now))
 
 	s.ready = httpserver.NewReadiness(map[string]func(context.Context) error{

@@ -75,6 +75,15 @@ func (s *Service) fill(ctx context.Context, views []View) ([]View, error) {
 	return filled, nil
 }
 
+// ListVersion is the version of what the caller's lists show, and whether it is
+// known: the account's lists are in memory, and memory is trusted.
+func (s *Service) ListVersion(caller id.Account) (uint64, bool) {
+	if s.Feed.Healthy() != "" {
+		return 0, false
+	}
+	return s.Lists.Version(caller)
+}
+
 // compare orders positions as lists do: newest first.
 func (p Position) compare(q Position) int {
 	return cmp.Or(q.At.Compare(p.At), bytes.Compare(q.ID[:], p.ID[:]))

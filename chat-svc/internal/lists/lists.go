@@ -58,6 +58,7 @@ type Lists struct {
 	conversations map[id.Conversation]*conversation
 	entries       int
 	own           own
+	versions      uint64 // given out so far: an account that is tracked anew never repeats one
 }
 
 // account is one that is tracked.
@@ -110,21 +111,12 @@ type Snapshot struct {
 // Of gives an account's conversations, in no order, and tracks the account
 // from now on.
 func (l *Lists) Of(ctx context.Context, a id.Account) (Snapshot, error) {
-	tracked, mine := l.track(a)
-	if mine {
-		l.load(ctx, a, tracked)
-	}
-	select {
-	case <-tracked.loaded:
-	case <-ctx.Done():
-		return Snapshot{}, ctx.Err()
+	tracked, err := l.tracked(ctx, a)
+	if err != nil {
+		return Snapshot{}, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if tracked.err != nil {
-		return Snapshot{}, tracked.err
-	}
-	tracked.used = l.now()
 	s := Snapshot{
 		Entries: make([]Entry, 0, len(tracked.member)), Version: tracked.version, Changed: tracked.changed,
 	}
@@ -139,6 +131,49 @@ func (l *Lists) Of(ctx context.Context, a id.Account) (Snapshot, error) {
 	return s, nil
 }
 
+// Track tracks an account from now on.
+func (l *Lists) Track(ctx context.Context, a id.Account) error {
+	_, err := l.tracked(ctx, a)
+	return err
+}
+
+// tracked gives the account once it is loaded.
+func (l *Lists) tracked(ctx context.Context, a id.Account) (*account, error) {
+	tracked, mine := l.track(a)
+	if mine {
+		l.load(ctx, a, tracked)
+	}
+	select {
+	case <-tracked.loaded:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tracked.used = l.now()
+	return tracked, tracked.err
+}
+
+// Version is the version of an account that is tracked and loaded; false for
+// others.
+func (l *Lists) Version(a id.Account) (uint64, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tracked := l.accounts[a]
+	if tracked == nil || !tracked.ready {
+		return 0, false
+	}
+	tracked.used = l.now()
+	return tracked.version, true
+}
+
+// Tracked is how many accounts are tracked.
+func (l *Lists) Tracked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.accounts)
+}
+
 // track finds the account, or begins to track it: then the caller loads it.
 func (l *Lists) track(a id.Account) (tracked *account, mine bool) {
 	l.mu.Lock()
@@ -147,8 +182,10 @@ func (l *Lists) track(a id.Account) (tracked *account, mine bool) {
 		return tracked, false
 	}
 	l.makeRoom()
+	l.versions++
 	tracked = &account{
-		loaded: make(chan struct{}), changed: make(chan struct{}),
+		version: l.versions << 32,
+		loaded:  make(chan struct{}), changed: make(chan struct{}),
 		member: map[id.Conversation]*membership{}, used: l.now(),
 	}
 	l.accounts[a] = tracked

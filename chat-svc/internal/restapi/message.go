@@ -7,6 +7,7 @@ import (
 
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/polling"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/httpserver"
@@ -139,6 +140,14 @@ func (a *API) getMessages(c *fiber.Ctx) error {
 	if q.after != "" {
 		return a.catchUp(c, &conversation, q)
 	}
+	key := polling.Key{Account: caller(c), Conversation: conversation, Limit: q.limit}
+	var version uint64
+	if q.cursor == "" {
+		var done bool
+		if version, done = a.remembered(c, key); done {
+			return nil
+		}
+	}
 	list := cursorList{a.cursors, "messages of " + conversation.String(), caller(c)}
 	var at place // its number is the one under which the page begins
 	if err := list.read(c, &at); err != nil {
@@ -156,6 +165,9 @@ func (a *API) getMessages(c *fiber.Ctx) error {
 	cursor, err := list.cursor(found.More, place{Seq: below, Next: nextBytesOf(found.Next)})
 	if err != nil {
 		return err
+	}
+	if q.cursor == "" {
+		return a.firstPage(c, key, version, found, cursor)
 	}
 	return a.answerMessages(c, found, cursor)
 }

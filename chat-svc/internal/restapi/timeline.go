@@ -1,10 +1,15 @@
 package restapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -12,6 +17,7 @@ import (
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/polling"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/paging"
 )
@@ -72,9 +78,10 @@ func nextBytesOf(n chat.Next) nextBytes {
 		t = append(t, n.Walk.Conversation[:]...)
 		t = binary.BigEndian.AppendUint64(t, uint64(n.Walk.Seq)) //nolint:gosec // both ways
 	}
-	for c, seq := range n.Above {
+	order := slices.SortedFunc(maps.Keys(n.Above), func(a, b id.Conversation) int { return bytes.Compare(a[:], b[:]) })
+	for _, c := range order {
 		t = append(t, c[:]...)
-		t = binary.BigEndian.AppendUint64(t, uint64(seq)) //nolint:gosec // both ways
+		t = binary.BigEndian.AppendUint64(t, uint64(n.Above[c])) //nolint:gosec // both ways
 	}
 	return t
 }
@@ -128,12 +135,22 @@ func (a *API) catchUp(c *fiber.Ctx, only *id.Conversation, q messageQuery) error
 	if err != nil {
 		return paging.ErrCursor.Because(err)
 	}
-	ctx, cancel := waiting(c, q.wait)
-	defer cancel()
+	ctx := c.UserContext()
+	if q.wait > 0 {
+		release, err := a.polls.hold()
+		if err != nil {
+			return err
+		}
+		defer release()
+		waits, end := waiting(c, q.wait)
+		defer end()
+		ctx = waits
+	}
 	found, err := a.chat.After(ctx, caller(c), only, next, q.limit, q.wait)
 	if err != nil {
 		return err
 	}
+	pollOf(c).Empty = len(found.Messages) == 0
 	return a.answerMessages(c, found, "")
 }
 
@@ -141,11 +158,18 @@ func (a *API) catchUp(c *fiber.Ctx, only *id.Conversation, q messageQuery) error
 const settle = 10 * time.Second
 
 // waiting is the context of a request that waits on purpose: it outlasts an
-// ordinary one and ends when the service drains.
-func waiting(c *fiber.Ctx, wait time.Duration) (context.Context, context.CancelFunc) {
+// ordinary one, and ends when the service drains or the client goes away.
+func waiting(c *fiber.Ctx, wait time.Duration) (context.Context, func()) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.UserContext()), wait+settle)
-	stop := context.AfterFunc(c.Context(), cancel)
-	return ctx, func() { stop(); cancel() }
+	drained := context.AfterFunc(c.Context(), cancel)
+	var watching sync.WaitGroup
+	conn := c.Context().Conn()
+	watching.Go(func() { watch(ctx, conn, cancel) })
+	return ctx, func() {
+		drained()
+		cancel()
+		watching.Wait()
+	}
 }
 
 // getTimeline lists the messages of all the caller's conversations.
@@ -156,6 +180,14 @@ func (a *API) getTimeline(c *fiber.Ctx) error {
 	}
 	if q.after != "" {
 		return a.catchUp(c, nil, q)
+	}
+	key := polling.Key{Account: caller(c), Limit: q.limit}
+	var version uint64
+	if q.cursor == "" {
+		var done bool
+		if version, done = a.remembered(c, key); done {
+			return nil
+		}
 	}
 	list := cursorList{a.cursors, "messages", caller(c)}
 	var at place
@@ -183,18 +215,38 @@ func (a *API) getTimeline(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if behind == nil {
+		return a.firstPage(c, key, version, found, cursor)
+	}
 	return a.answerMessages(c, found, cursor)
 }
 
 // answerMessages writes a page and where exact catch-up goes on behind it.
 func (a *API) answerMessages(c *fiber.Ctx, found chat.Timeline, cursor string) error {
+	page, err := a.page(caller(c), found, cursor)
+	if err != nil {
+		return err
+	}
+	return c.JSON(page)
+}
+
+func (a *API) page(account id.Account, found chat.Timeline, cursor string) (messagePage, error) {
 	page := messagePage{Messages: make([]listedMessage, len(found.Messages)), Cursor: cursor, HasMore: found.More}
 	for i, m := range found.Messages {
 		page.Messages[i] = listed(m)
 	}
 	var err error
-	if page.Next, err = a.nextText(caller(c), found.Next); err != nil {
-		return err
+	page.Next, err = a.nextText(account, found.Next)
+	return page, err
+}
+
+// encoded is the page as JSON, and the validator of its messages: next moves
+// on whether or not they change.
+func (p messagePage) encoded() (body []byte, etag string, err error) {
+	messages, err := json.Marshal(p.Messages)
+	if err != nil {
+		return nil, "", err
 	}
-	return c.JSON(page)
+	body, err = json.Marshal(p)
+	return body, polling.ETag(messages), err
 }
