@@ -148,7 +148,7 @@ func (s *Service) asTheyAre(sent []events.Event) []sequence.Message {
 		}
 		return false
 	})
-	return messages
+	return slices.DeleteFunc(messages, func(m sequence.Message) bool { return m.Withdrawn })
 }
 
 // fromRows reads what was created since an instant, oldest first.

@@ -105,7 +105,11 @@ func (s *Service) change(ctx context.Context, caller id.Account, m id.Message, d
 		if err != nil {
 			return err
 		}
-		if err := decide(is, member.Role); !errors.Is(err, fault.ErrConflict) {
+		err = decide(is, member.Role)
+		if err == nil {
+			s.Lists.Changed(m.Conversation)
+		}
+		if !errors.Is(err, fault.ErrConflict) {
 			return err
 		}
 	}

@@ -65,7 +65,7 @@ func (s *Service) Timeline(ctx context.Context, caller id.Account, behind *Timel
 	if err != nil {
 		return Timeline{}, fmt.Errorf("read the messages of %s: %w", caller, err)
 	}
-	t := Timeline{Messages: page, More: len(page) > limit, Next: Next{Position: at, Above: above(entries, page, at)}}
+	t := Timeline{Messages: page, More: len(page) > limit, Next: Next{Position: at, Above: above(page, at)}}
 	if t.More {
 		t.Messages = page[:limit]
 	}
@@ -76,18 +76,13 @@ func (s *Service) Timeline(ctx context.Context, caller id.Account, behind *Timel
 // visible, with room for the whole seconds of a position.
 const visible = 25 * time.Second
 
-// above names the conversations whose newest message is on the page and may
-// stand behind the feed's position already.
-func above(entries []lists.Entry, page []sequence.Message, at events.Position) map[id.Conversation]int64 {
+// above names the conversations of which the newest messages are on a first
+// page and may stand behind the feed's position already.
+func above(page []sequence.Message, at events.Position) map[id.Conversation]int64 {
 	newest := map[id.Conversation]int64{}
 	for _, m := range page {
 		if !m.CreatedAt.Before(at.Time().Add(-visible)) {
 			newest[m.ID.Conversation] = max(newest[m.ID.Conversation], m.ID.Seq)
-		}
-	}
-	for _, e := range entries {
-		if seq, ok := newest[e.Conversation]; ok && seq < e.Last.Seq {
-			delete(newest, e.Conversation)
 		}
 	}
 	return newest

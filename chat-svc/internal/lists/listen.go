@@ -89,6 +89,11 @@ func (l *Lists) Sent(m id.Message, at time.Time) {
 	}
 }
 
+// Changed applies a change of this process to what a conversation shows.
+func (l *Lists) Changed(c id.Conversation) {
+	l.Listen(events.Event{Position: events.Position{Seconds: 1}, Kind: events.MessageChanged, Conversation: c})
+}
+
 // Read applies the move of a read mark of this process.
 func (l *Lists) Read(a id.Account, c id.Conversation, seq int64) {
 	l.Listen(events.Event{Position: events.Position{Seconds: 1}, Kind: events.ReadMoved, Conversation: c, Account: a, Seq: seq})

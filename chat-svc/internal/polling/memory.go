@@ -22,7 +22,7 @@ type Key struct {
 
 // A Page is an answer as it was written last.
 type Page struct {
-	Version uint64 // of the account's lists, from before the page was read
+	Version uint64 // of the account's lists, from before the page was read; 0 where it was not known
 	ETag    string
 	Body    []byte
 }
@@ -38,14 +38,19 @@ func NewMemory() *Memory {
 	})}
 }
 
-// Get gives the page when nothing has changed since its version.
+// Get gives the page when nothing has changed since its version, which is not
+// zero.
 func (m *Memory) Get(k Key, version uint64) (*Page, bool) {
 	page, ok := m.pages.GetIfPresent(k)
-	return page, ok && page.Version == version
+	return page, ok && version != 0 && page.Version == version
 }
 
-// Put keeps a page.
-func (m *Memory) Put(k Key, p *Page) { m.pages.Set(k, p) }
+// Put keeps a page, and tells whether it shows what the one before did.
+func (m *Memory) Put(k Key, p *Page) (same bool) {
+	before, ok := m.pages.GetIfPresent(k)
+	m.pages.Set(k, p)
+	return ok && before.ETag == p.ETag
+}
 
 // ETag is the validator of content (RFC 9110 §8.8.3), a weak one: what else
 // stands in an answer does not count.

@@ -155,11 +155,9 @@ func (a *API) firstPage(c *fiber.Ctx, k polling.Key, version uint64, found chat.
 		return err
 	}
 	kept := &polling.Page{Version: version, ETag: etag, Body: body}
-	if version != 0 {
-		a.polls.Memory.Put(k, kept)
-	}
+	same := a.polls.Memory.Put(k, kept)
 	poll := pollOf(c)
-	poll.Empty = len(found.Messages) == 0
+	poll.Empty = same || len(found.Messages) == 0
 	a.writePage(c, poll, kept)
 	return nil
 }
