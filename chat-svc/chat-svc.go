@@ -21,6 +21,7 @@ import (
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/restapi"
 	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/chat-svc/internal/sweep"
 	"chatplatform.io/svckit/httpserver"
 	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/paging"
@@ -46,6 +47,7 @@ type Server struct {
 	db        *mongodb.DB
 	committer *sequence.Committer
 	reads     *readmark.Writer
+	sweeper   *sweep.Sweeper
 	ready     *httpserver.Readiness
 	public    *fiber.App
 	internal  *fiber.App
@@ -113,12 +115,13 @@ func (s *Server) start() {
 		Store: store, Now: s.deps.Now, Report: newMetrics(s.deps.Observer.Registry, s.accounts).report,
 	})
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
+	s.sweeper = sweep.New(store, s.deps.Observer.Logger)
 }
 
 func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	registry := s.deps.Observer.Registry
 	service := chat.New(s.config.limits(), chat.Deps{
-		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Accounts: s.accounts,
+		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Sweeper: s.sweeper, Accounts: s.accounts,
 		Sends:     ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
 		DirectKey: directKey, Now: s.deps.Now,
 	})
@@ -194,6 +197,7 @@ func (s *Server) Close(ctx context.Context) error {
 	if s.committer != nil {
 		s.committer.Close(ctx)
 		s.reads.Close(ctx)
+		s.sweeper.Close()
 	}
 	if s.accounts != nil {
 		s.follow()

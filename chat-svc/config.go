@@ -26,6 +26,7 @@ type Config struct {
 	SendBurst               int     `env:"SEND_BURST" envDefault:"100" doc:"Messages that an account may send at once."`
 	MembersPerGroup         int     `env:"MEMBERS_PER_GROUP" envDefault:"50000" doc:"Most members of a group."`
 	ConversationsPerAccount int     `env:"CONVERSATIONS_PER_ACCOUNT" envDefault:"5000" doc:"Conversations of an account beyond which it makes no more."`
+	BlocksMaxGroup          int     `env:"BLOCKS_MAX_GROUP" envDefault:"0" doc:"Members of the largest group in which a block by one of them bars another from sending; in larger ones the messages are hidden from who blocks. 0 means any size."`
 
 	Accounts accounts.Settings
 	Serving  httpserver.Settings
@@ -45,7 +46,10 @@ func (c Config) check() error {
 }
 
 func (c Config) limits() chat.Limits {
-	return chat.Limits{MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount}
+	return chat.Limits{
+		MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount,
+		BlocksMaxGroup: c.BlocksMaxGroup,
+	}
 }
 
 func (c Config) database() mongodb.Settings {

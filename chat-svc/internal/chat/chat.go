@@ -9,6 +9,7 @@ import (
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/chat-svc/internal/sweep"
 	"chatplatform.io/svckit/cache"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/ratelimit"
@@ -34,6 +35,10 @@ const (
 type Limits struct {
 	MembersPerGroup         int
 	ConversationsPerAccount int
+	// BlocksMaxGroup is the size of the largest group in which a member's block
+	// bars another from sending; 0 for all. In larger groups, the blocked one's
+	// messages are hidden from the blocker.
+	BlocksMaxGroup int
 }
 
 // Accounts knows who exists.
@@ -48,6 +53,7 @@ type Deps struct {
 	Store     Store
 	Committer *sequence.Committer
 	Reads     *readmark.Writer
+	Sweeper   *sweep.Sweeper
 	Accounts  Accounts
 	// Sends limits the messages of each account.
 	Sends *ratelimit.Limiter

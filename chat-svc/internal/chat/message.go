@@ -43,7 +43,7 @@ type NewMessage struct {
 // Send stores a message durably and gives its place. Its cost does not depend
 // on how many members the conversation has. Faults: fault.ErrNotFound where
 // the caller is no member or the recipient does not exist, fault.ErrInvalid,
-// fault.ErrForbidden, fault.ErrRateLimited, fault.ErrIdempotency.
+// fault.ErrForbidden, ErrBlocked, fault.ErrRateLimited, fault.ErrIdempotency.
 func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (sequence.Receipt, error) {
 	if err := n.check(); err != nil {
 		return sequence.Receipt{}, err
@@ -53,6 +53,9 @@ func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (se
 	}
 	c, role, err := s.target(ctx, caller, n)
 	if err != nil {
+		return sequence.Receipt{}, err
+	}
+	if err := s.mayWrite(ctx, caller, c); err != nil {
 		return sequence.Receipt{}, err
 	}
 	body, err := s.body(ctx, c, role, n)
@@ -97,6 +100,9 @@ func (s *Service) target(ctx context.Context, caller id.Account, n NewMessage) (
 	c := id.Direct(s.DirectKey, caller, *n.Recipient)
 	member, err := s.member(ctx, c, caller)
 	if errors.Is(err, fault.ErrNotFound) {
+		if err := s.mayWrite(ctx, caller, c, *n.Recipient); err != nil {
+			return c, "", err
+		}
 		_, err = s.create(ctx, caller, c, NewConversation{Type: Direct, Members: []id.Account{*n.Recipient}})
 		member.Role = RoleMember
 	}
