@@ -207,3 +207,44 @@ func TestListBlocks(t *testing.T) {
 	p.bob.want(t, 400, "GET", "/api/blocks?cursor="+first.Text("next_cursor"), nil)
 	p.ann.want(t, 400, "GET", "/api/blocks?limit=none", nil, svctest.BadRequest())
 }
+
+func TestBlocksOfLargeGroupsHide(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "BLOCKS_MAX_GROUP=3")
+	cat := p.as(t, p.ann.Client, 4)
+	small, large := p.ann.group(t, p.bob.id, cat.id), p.ann.group(t, p.bob.id, cat.id, p.eve.id)
+	direct := p.ann.want(t, 201, "POST", "/api/messages", object{"recipient_agent_id": p.bob.id, "content": "hi"}).Text("conversation_id")
+	block := p.ann.block(t, p.bob.id)
+	require.True(t, p.bob.barred(t, small))
+	require.True(t, p.bob.barred(t, direct))
+	own := p.ann.block(t, large)
+	require.True(t, p.ann.barred(t, large), "the sender's own block bars in any group")
+	p.ann.unblock(t, own)
+
+	for n := range 12 {
+		p.bob.say(t, large, fmt.Sprint("bob ", n))
+		if n%5 == 0 {
+			cat.say(t, large, fmt.Sprint("cat ", n))
+		}
+	}
+	read := func(who person, limit int) (texts []string) {
+		cursor, more := "", true
+		for more {
+			page := who.want(t, 200, "GET", fmt.Sprintf("/api/conversations/%s/messages?limit=%d&cursor=%s", large, limit, cursor), nil)
+			found := page.Get("messages").([]any)
+			cursor, more = page.Text("cursor"), page.Get("has_more").(bool)
+			require.True(t, len(found) > 0 || !more, "no empty page with more behind it")
+			for n := range found {
+				texts = append(texts, page.Text(fmt.Sprintf("messages.%d.content", n)))
+			}
+		}
+		return texts
+	}
+	for _, limit := range []int{1, 2, 3, 50} {
+		require.Equal(t, []string{"cat 10", "cat 5", "cat 0"}, read(p.ann, limit), "hidden from who blocks")
+	}
+	require.Len(t, read(cat, 5), 15, "and from nobody else")
+	require.Len(t, read(p.bob, 5), 15)
+	p.ann.unblock(t, block)
+	require.Len(t, read(p.ann, 5), 15)
+}

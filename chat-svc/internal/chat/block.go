@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -43,6 +44,9 @@ type Block struct {
 	CreatedAt time.Time
 }
 
+// barred is whose sends the block bars.
+func (b Block) barred() id.Account { return cmp.Or(b.Target.Account, b.Blocker) }
+
 // A BlockPosition is a place in a list of blocks.
 type BlockPosition struct {
 	At time.Time
@@ -64,8 +68,9 @@ type BlockStore interface {
 	// Blocks are the blocks of an account that stand behind a position (nil:
 	// all), newest first, then by id, at most limit.
 	Blocks(ctx context.Context, a id.Account, behind *BlockPosition, limit int) ([]Block, error)
-	// DeleteBlock takes a block and its barrier away; fault.ErrNotFound.
-	DeleteBlock(ctx context.Context, a id.Account, b id.Block) error
+	// DeleteBlock takes a block and its barrier away, and gives it;
+	// fault.ErrNotFound.
+	DeleteBlock(ctx context.Context, a id.Account, b id.Block) (Block, error)
 	// BlockedAmong finds those of the accounts that one account blocks.
 	BlockedAmong(ctx context.Context, a id.Account, accounts []id.Account) ([]id.Account, error)
 
@@ -93,6 +98,7 @@ func (s *Service) Block(ctx context.Context, caller id.Account, target Target, k
 	}
 	b = Block{ID: id.NewBlock(), Blocker: caller, Target: target, CreatedAt: s.now()}
 	err = s.Store.InsertBlock(ctx, b, key, made)
+	s.barred.change(b.barred())
 	if !errors.Is(err, fault.ErrConflict) {
 		return b, false, err
 	}
@@ -162,7 +168,9 @@ func (s *Service) Blocks(ctx context.Context, caller id.Account, behind *BlockPo
 
 // Unblock takes one of the caller's blocks back; fault.ErrNotFound.
 func (s *Service) Unblock(ctx context.Context, caller id.Account, b id.Block) error {
-	return s.Store.DeleteBlock(ctx, caller, b)
+	was, err := s.Store.DeleteBlock(ctx, caller, b)
+	s.barred.change(was.barred())
+	return err
 }
 
 // barrierChunk is how many barriers of an account are looked at in one go.
@@ -171,13 +179,10 @@ const barrierChunk = 500
 
 // mayWrite refuses who has blocked the conversation or is blocked by one of
 // its members; others are further accounts to count as members. Who is barred
-// nowhere costs one read, whatever the size of the conversation.
+// nowhere costs at most one read, whatever the size of the conversation.
 func (s *Service) mayWrite(ctx context.Context, sender id.Account, c id.Conversation, others ...id.Account) error {
-	for behind := ""; ; {
-		barriers, err := s.Store.Barriers(ctx, sender, behind, barrierChunk)
-		if err != nil || len(barriers) == 0 {
-			return err
-		}
+	barriers, err := s.barriers(ctx, sender)
+	for err == nil && len(barriers) > 0 {
 		var by []id.Account
 		for _, b := range barriers {
 			switch {
@@ -193,8 +198,9 @@ func (s *Service) mayWrite(ctx context.Context, sender id.Account, c id.Conversa
 		if len(barriers) < barrierChunk {
 			return nil
 		}
-		behind = barriers[len(barriers)-1].String()
+		barriers, err = s.Store.Barriers(ctx, sender, barriers[len(barriers)-1].String(), barrierChunk)
 	}
+	return err
 }
 
 func (s *Service) barredBy(ctx context.Context, c id.Conversation, by, others []id.Account) error {
@@ -231,8 +237,34 @@ func (s *Service) blocksBar(ctx context.Context, c id.Conversation) (bool, error
 // pair is how many members a direct conversation has.
 const pair = 2
 
-// unhidden leaves out the messages of those whom the caller blocks, where
+// readable is page without the messages of those whom the caller blocks, where
 // blocks do not bar them from sending.
+func (s *Service) readable(ctx context.Context, caller id.Account, c id.Conversation, below int64, limit int) (page []sequence.Message, err error) {
+	bar, err := s.blocksBar(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if bar {
+		return s.page(ctx, c, below, limit)
+	}
+	for more := true; more && len(page) < limit; {
+		found, err := s.page(ctx, c, below, limit)
+		if err != nil {
+			return nil, err
+		}
+		if more = len(found) == limit; more {
+			below = found[limit-1].ID.Seq
+		}
+		shown, err := s.unhidden(ctx, caller, found)
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, shown...)
+	}
+	return page[:min(limit, len(page))], nil
+}
+
+// unhidden leaves out what accounts that the caller blocks have sent.
 func (s *Service) unhidden(ctx context.Context, caller id.Account, page []sequence.Message) ([]sequence.Message, error) {
 	var senders []id.Account
 	for _, m := range page {

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/chat-svc/internal/sweep"
-	"chatplatform.io/svckit/cache"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/ratelimit"
 )
@@ -66,14 +66,16 @@ type Deps struct {
 type Service struct {
 	Deps
 	limits Limits
-	rights *cache.Cache[readmark.Reader, Member]
+	rights memory[readmark.Reader, id.Conversation, Member]
+	barred memory[id.Account, id.Account, []Target]
 }
 
 // New makes the service.
 func New(limits Limits, deps Deps) *Service {
 	return &Service{
 		Deps: deps, limits: limits,
-		rights: cache.New[readmark.Reader, Member](rightsSize, rightsAge, deps.Now),
+		rights: newMemory[readmark.Reader, id.Conversation, Member](deps.Now),
+		barred: newMemory[id.Account, id.Account, []Target](deps.Now),
 	}
 }
 

@@ -177,7 +177,7 @@ func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversat
 	if _, err := s.member(ctx, c, caller); err != nil {
 		return nil, 0, err
 	}
-	page, err = s.page(ctx, c, below, limit)
+	page, err = s.readable(ctx, caller, c, below, limit)
 	if err != nil || len(page) == 0 {
 		return page, 0, err
 	}

@@ -128,8 +128,8 @@ func (s *Store) Blocks(ctx context.Context, a id.Account, behind *chat.BlockPosi
 }
 
 // DeleteBlock implements chat.Store.
-func (s *Store) DeleteBlock(ctx context.Context, a id.Account, b id.Block) error {
-	err := s.db.Transact(ctx, func(ctx context.Context) error {
+func (s *Store) DeleteBlock(ctx context.Context, a id.Account, b id.Block) (was chat.Block, err error) {
+	err = s.db.Transact(ctx, func(ctx context.Context) error {
 		var doc blockDoc
 		err := s.db.Collection(blocks).FindOneAndDelete(ctx, of(a, bson.E{Key: "id", Value: b})).Decode(&doc)
 		if errors.Is(err, mongo.ErrNoDocuments) {
@@ -138,18 +138,17 @@ func (s *Store) DeleteBlock(ctx context.Context, a id.Account, b id.Block) error
 		if err != nil {
 			return err
 		}
-		block, err := doc.block()
-		if err != nil {
+		if was, err = doc.block(); err != nil {
 			return err
 		}
-		barrier := newBarrier(block)
+		barrier := newBarrier(was)
 		_, err = s.db.Collection(barriers).DeleteOne(ctx, of(barrier.Barred, bson.E{Key: "by", Value: barrier.By}))
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("delete block %s: %w", b, err)
+		return chat.Block{}, fmt.Errorf("delete block %s: %w", b, err)
 	}
-	return nil
+	return was, nil
 }
 
 // BlockedAmong implements chat.Store.

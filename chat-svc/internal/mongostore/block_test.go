@@ -53,11 +53,17 @@ func TestBlocks(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []id.Account{account(2)}, blocked)
 
-	require.ErrorIs(t, s.DeleteBlock(t.Context(), account(2), ofBob.ID), fault.ErrNotFound)
-	require.NoError(t, s.DeleteBlock(t.Context(), account(1), ofBob.ID))
-	require.ErrorIs(t, s.DeleteBlock(t.Context(), account(1), ofBob.ID), fault.ErrNotFound)
+	remove := func(n int, b chat.Block) (chat.Block, error) { return s.DeleteBlock(t.Context(), account(n), b.ID) }
+	_, err = remove(2, ofBob)
+	require.ErrorIs(t, err, fault.ErrNotFound)
+	was, err := remove(1, ofBob)
+	require.NoError(t, err)
+	require.Equal(t, ofBob, was)
+	_, err = remove(1, ofBob)
+	require.ErrorIs(t, err, fault.ErrNotFound)
 	require.Empty(t, barriers(2), "a block and its barrier go together")
-	require.NoError(t, s.DeleteBlock(t.Context(), account(1), ofGroup.ID))
+	_, err = remove(1, ofGroup)
+	require.NoError(t, err)
 	require.Equal(t, []chat.Target{of(2)}, barriers(1))
 }
 
