@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -48,6 +49,42 @@ func TestMembershipChanges(t *testing.T) {
 	require.Empty(t, second.want(t, 200, "GET", "/api/conversations", nil).Get("conversations"))
 	does("owner", `POST /members {"agent_id":"$second"}`)
 	second.say(t, m.group, "back again")
+}
+
+// A change counts at once on the replica that makes it, and within two seconds
+// on another that believes what it read before.
+func TestChangesArriveOnOtherReplicas(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	here, there := document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler()), document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler())
+	ann, bob, bobThere := i.as(t, here, 1), i.as(t, here, 2), i.as(t, there, 2)
+	group, other := ann.group(t, bob.id), ann.group(t, bob.id)
+	crowd := []string{bob.id}
+	for n := range 600 {
+		crowd = append(crowd, agent(1000+n))
+	}
+	large := ann.group(t, crowd...)
+	for _, change := range []struct {
+		what   string
+		group  string
+		status int
+		make   func()
+	}{
+		{"removal", group, 404, func() { ann.want(t, 200, "DELETE", "/api/conversations/"+group+"/members/"+bob.id, nil) }},
+		{"closing", large, 404, func() { ann.want(t, 204, "DELETE", "/api/conversations/"+large, nil) }},
+		{"block", other, 403, func() { ann.block(t, bob.id) }},
+	} {
+		send := func(who person) int {
+			return who.do(t, "POST", "/api/messages", object{"conversation_id": change.group, "content": "x"}).Status
+		}
+		require.Equal(t, 201, send(bob))
+		require.Equal(t, 201, send(bobThere))
+		change.make()
+		made := time.Now()
+		require.Equal(t, change.status, send(bob), "%s: at once", change.what)
+		require.Eventually(t, func() bool { return send(bobThere) == change.status }, 10*time.Second, 10*time.Millisecond, change.what)
+		require.Less(t, time.Since(made), 3*time.Second, change.what)
+	}
 }
 
 func TestUpdateSettings(t *testing.T) {
