@@ -25,6 +25,7 @@ import (
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/restapi"
 	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/chat-svc/internal/sweep"
 	"chatplatform.io/svckit/httpserver"
 	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/paging"
@@ -54,6 +55,7 @@ type Server struct {
 	lists     *lists.Lists
 	polls     *restapi.Polls
 	metrics   *metrics
+	sweeper   *sweep.Sweeper
 	ready     *httpserver.Readiness
 	public    *fiber.App
 	internal  *fiber.App
@@ -134,12 +136,13 @@ func (s *Server) start() {
 	s.polls.Report = s.metrics.polled
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
+	s.sweeper = sweep.New(store, s.deps.Observer.Logger)
 }
 
 func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	registry := s.deps.Observer.Registry
 	service := chat.New(s.config.limits(), chat.Deps{
-		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Accounts: s.accounts,
+		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Sweeper: s.sweeper, Accounts: s.accounts,
 		Sends: ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
 		Feed:  s.feed, Lists: s.lists, Distrusted: s.metrics.distrusted,
 		DirectKey: directKey, Now: s.deps.Now,
@@ -224,6 +227,7 @@ func (s *Server) Close(ctx context.Context) error {
 	if s.committer != nil {
 		s.committer.Close(ctx)
 		s.reads.Close(ctx)
+		s.sweeper.Close()
 	}
 	if s.accounts != nil {
 		s.follow()

@@ -27,6 +27,7 @@ type Config struct {
 	SendBurst               int     `env:"SEND_BURST" envDefault:"100" doc:"Messages that an account may send at once."`
 	MembersPerGroup         int     `env:"MEMBERS_PER_GROUP" envDefault:"50000" doc:"Most members of a group."`
 	ConversationsPerAccount int     `env:"CONVERSATIONS_PER_ACCOUNT" envDefault:"5000" doc:"Conversations of an account beyond which it makes no more."`
+	BlocksMaxGroup          int     `env:"BLOCKS_MAX_GROUP" envDefault:"0" doc:"Members of the largest group in which a block by one of them bars another from sending; in larger ones the messages are hidden from who blocks. 0 means any size."`
 
 	PollMinInterval time.Duration `env:"POLL_MIN_INTERVAL" envDefault:"1s" doc:"Least wait between polls that an account is advised, at least 1s."`
 	PollMaxInterval time.Duration `env:"POLL_MAX_INTERVAL" envDefault:"30s" doc:"Most that it is advised."`
@@ -51,7 +52,10 @@ func (c Config) check() error {
 }
 
 func (c Config) limits() chat.Limits {
-	return chat.Limits{MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount}
+	return chat.Limits{
+		MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount,
+		BlocksMaxGroup: c.BlocksMaxGroup,
+	}
 }
 
 func (c Config) polling() polling.Settings {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,6 +20,11 @@ func watched(t *testing.T, environ ...string) (place, *svctest.Commands) {
 	commands := &svctest.Commands{}
 	i.database.Monitors = append(i.database.Monitors, commands.Monitor())
 	client := document.Client(t, i.server(t, environ...).Handler())
+	// The look for closed conversations asks every shard, once a minute.
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc(commands.Sent("find"), func(c svctest.Command) bool { return c.Collection == "conversations" })
+	}, 10*time.Second, time.Millisecond)
+	commands.Reset()
 	return place{i, i.as(t, client, 1), i.as(t, client, 2), i.as(t, client, 3)}, commands
 }
 
@@ -146,6 +152,7 @@ func TestEveryQueryCarriesTheShardKey(t *testing.T) {
 		many[n] = agent(1000 + n)
 	}
 	crowd := p.ann.group(t, many...)
+	p.ann.unblock(t, p.ann.block(t, p.eve.id))
 	first := p.ann.say(t, conversation, "one", key).Text("message_id")
 	p.ann.say(t, conversation, "one", key)
 	p.bob.want(t, 201, "POST", "/api/messages", object{

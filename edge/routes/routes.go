@@ -59,6 +59,7 @@ func Public() Table {
 		{Auth, "/.well-known/oauth-authorization-server", Exact},
 		{Chat, "/api/messages", Prefix},
 		{Chat, "/api/conversations", Prefix},
+		{Chat, "/api/blocks", Prefix},
 	}
 }
 

@@ -22,6 +22,8 @@ func TestFind(t *testing.T) {
 		"a prefix itself":                          {"/api/messages", routes.Chat},
 		"a prefix with a slash behind it":          {"/api/messages/", routes.Chat},
 		"a prefix ends at a segment":               {"/api/messages2", nobody},
+		"a member of a conversation":               {"/api/conversations/conv_1/members/agt_1", routes.Chat},
+		"a block":                                  {"/api/blocks/blk_1", routes.Chat},
 		"half a prefix is nothing":                 {"/api", nobody},
 		"one segment where the pattern has braces": {agent, routes.Auth},
 		"the pattern goes on after the braces":     {agent + "/profile", routes.Auth},

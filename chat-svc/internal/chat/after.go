@@ -49,6 +49,13 @@ func (s *Service) After(
 			return Timeline{}, err
 		}
 		found, err := s.behind(ctx, snapshot.Entries, next, limit)
+		if err == nil {
+			found.Messages, err = s.shownTo(ctx, caller, found.Messages)
+		}
+		if err == nil && len(found.Messages) == 0 && found.More { // all were hidden or withdrawn
+			next = found.Next
+			continue
+		}
 		if err != nil || len(found.Messages) > 0 || wait == 0 {
 			return found, err
 		}

@@ -8,10 +8,11 @@ import (
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
-	"chatplatform.io/svckit/cache"
+	"chatplatform.io/chat-svc/internal/sweep"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/ratelimit"
 )
@@ -36,6 +37,10 @@ const (
 type Limits struct {
 	MembersPerGroup         int
 	ConversationsPerAccount int
+	// BlocksMaxGroup is the size of the largest group in which a member's block
+	// bars another from sending; 0 for all. In larger groups, the blocked one's
+	// messages are hidden from the blocker.
+	BlocksMaxGroup int
 }
 
 // Accounts knows who exists.
@@ -50,6 +55,7 @@ type Deps struct {
 	Store     Store
 	Committer *sequence.Committer
 	Reads     *readmark.Writer
+	Sweeper   *sweep.Sweeper
 	Accounts  Accounts
 	Feed      *events.Feed
 	Lists     *lists.Lists
@@ -67,14 +73,16 @@ type Deps struct {
 type Service struct {
 	Deps
 	limits Limits
-	rights *cache.Cache[readmark.Reader, Member]
+	rights memory[readmark.Reader, id.Conversation, Member]
+	barred memory[id.Account, id.Account, []Target]
 }
 
 // New makes the service.
 func New(limits Limits, deps Deps) *Service {
 	return &Service{
 		Deps: deps, limits: limits,
-		rights: cache.New[readmark.Reader, Member](rightsSize, rightsAge, deps.Now),
+		rights: newMemory[readmark.Reader, id.Conversation, Member](deps.Now),
+		barred: newMemory[id.Account, id.Account, []Target](deps.Now),
 	}
 }
 

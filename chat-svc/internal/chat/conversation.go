@@ -45,7 +45,7 @@ func rank(m Member) int {
 
 func (s *Service) shown(ctx context.Context, caller id.Account, view View) ([]Member, error) {
 	if view.MemberCount <= MaxShown {
-		return s.Store.Members(ctx, view.ID, MaxShown)
+		return s.Store.Members(ctx, view.ID, "", MaxShown)
 	}
 	shown, err := s.Store.Leaders(ctx, view.ID, MaxShown)
 	if err != nil || slices.ContainsFunc(shown, func(m Member) bool { return m.Account == caller }) {

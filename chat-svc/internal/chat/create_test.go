@@ -124,7 +124,7 @@ func TestARepeatFinishesABrokenCreation(t *testing.T) {
 			require.Nil(t, next)
 			require.Len(t, views, 1, "one group, not two")
 			require.Equal(t, made.ID, views[0].ID)
-			members, err := store.Members(t.Context(), made.ID, 5000)
+			members, err := store.Members(t.Context(), made.ID, "", 5000)
 			require.NoError(t, err)
 			require.Len(t, members, 1101)
 

@@ -37,7 +37,7 @@ func (s *Service) Edit(ctx context.Context, caller id.Account, m id.Message, con
 	if err := checkContent(content); err != nil {
 		return edited, err
 	}
-	err = s.change(ctx, caller, m, func(is sequence.Message, _ Role) error {
+	err = s.changeMessage(ctx, caller, m, func(is sequence.Message, _ Role) error {
 		switch {
 		case is.Deleted || is.Withdrawn:
 			return fault.ErrNotFound
@@ -60,7 +60,7 @@ func (s *Service) Edit(ctx context.Context, caller id.Account, m id.Message, con
 // changes nothing. Faults: fault.ErrNotFound where the caller is no member or
 // the message is withdrawn, fault.ErrForbidden.
 func (s *Service) Delete(ctx context.Context, caller id.Account, m id.Message) error {
-	return s.change(ctx, caller, m, func(is sequence.Message, role Role) error {
+	return s.changeMessage(ctx, caller, m, func(is sequence.Message, role Role) error {
 		switch {
 		case is.Withdrawn:
 			return fault.ErrNotFound
@@ -78,7 +78,7 @@ func (s *Service) Delete(ctx context.Context, caller id.Account, m id.Message) e
 // it again changes nothing, at any time. Faults: fault.ErrNotFound where the
 // caller is no member, fault.ErrForbidden, ErrWithdrawWindow.
 func (s *Service) Withdraw(ctx context.Context, caller id.Account, m id.Message) error {
-	return s.change(ctx, caller, m, func(is sequence.Message, _ Role) error {
+	return s.changeMessage(ctx, caller, m, func(is sequence.Message, _ Role) error {
 		switch {
 		case is.Withdrawn && is.Sender == caller:
 			return nil
@@ -93,9 +93,9 @@ func (s *Service) Withdraw(ctx context.Context, caller id.Account, m id.Message)
 	})
 }
 
-// change lets a member decide about a message as it stands, and again where
+// changeMessage lets a member decide about a message as it stands, and again where
 // decide answers fault.ErrConflict because another change came in between.
-func (s *Service) change(ctx context.Context, caller id.Account, m id.Message, decide func(sequence.Message, Role) error) error {
+func (s *Service) changeMessage(ctx context.Context, caller id.Account, m id.Message, decide func(sequence.Message, Role) error) error {
 	member, err := s.member(ctx, m.Conversation, caller)
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ type NewMessage struct {
 // Send stores a message durably and gives its place. Its cost does not depend
 // on how many members the conversation has. Faults: fault.ErrNotFound where
 // the caller is no member or the recipient does not exist, fault.ErrInvalid,
-// fault.ErrForbidden, fault.ErrRateLimited, fault.ErrIdempotency.
+// fault.ErrForbidden, ErrBlocked, fault.ErrRateLimited, fault.ErrIdempotency.
 func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (sequence.Receipt, error) {
 	if err := n.check(); err != nil {
 		return sequence.Receipt{}, err
@@ -63,7 +63,7 @@ func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (se
 	draft := sequence.Draft{
 		Conversation: c, Sender: caller, Key: n.Key, Fingerprint: fingerprint(n.Key, body), Body: body,
 	}
-	receipt, err := s.commit(ctx, draft, s.allows(ctx, c, role, n, body))
+	receipt, err := s.commit(ctx, draft, s.allows(ctx, caller, c, role, n, body))
 	if err != nil {
 		return sequence.Receipt{}, fmt.Errorf("send into %s: %w", c, err)
 	}
@@ -126,6 +126,9 @@ func (s *Service) target(ctx context.Context, caller id.Account, n NewMessage) (
 	c := id.Direct(s.DirectKey, caller, *n.Recipient)
 	member, err := s.member(ctx, c, caller)
 	if errors.Is(err, fault.ErrNotFound) {
+		if err := s.mayWrite(ctx, caller, c, *n.Recipient); err != nil {
+			return c, "", err
+		}
 		_, err = s.create(ctx, caller, c, NewConversation{Type: Direct, Members: []id.Account{*n.Recipient}})
 		member.Role = RoleMember
 	}
@@ -149,7 +152,10 @@ func (n NewMessage) body() sequence.Body {
 }
 
 // allows holds what is said to the rules of the conversation.
-func (s *Service) allows(ctx context.Context, c id.Conversation, role Role, n NewMessage, body sequence.Body) error {
+func (s *Service) allows(ctx context.Context, caller id.Account, c id.Conversation, role Role, n NewMessage, body sequence.Body) error {
+	if err := s.mayWrite(ctx, caller, c); err != nil {
+		return err
+	}
 	if n.Type == System && !role.Leads() {
 		return fault.ErrForbidden.Say("Only owners and admins send system messages.")
 	}
@@ -211,7 +217,7 @@ func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversat
 	if err := s.track(ctx, caller, from); err != nil {
 		return Timeline{}, 0, err
 	}
-	page, err := s.page(ctx, c, from, limit+1)
+	page, err := s.readable(ctx, caller, c, from, limit+1)
 	if err != nil {
 		return Timeline{}, 0, err
 	}

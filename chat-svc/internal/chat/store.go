@@ -5,20 +5,23 @@ import (
 	"time"
 
 	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
 )
 
 // Store keeps conversations, their members and their messages. Each method is
 // one atomic thing and reads what a majority has. A store that cannot be
 // reached is fault.ErrUnavailable. A conversation that is still being made is
-// not there yet, except where its members are concerned.
+// not there yet, except where its members are concerned; a closed one is not
+// there any more.
 type Store interface {
 	// InsertConversation keeps a new conversation with its first members, at
 	// most MaxChunk; a pending one is not there until PublishConversation.
 	// fault.ErrConflict where the id is taken.
 	InsertConversation(ctx context.Context, c Conversation, first []Member, pending bool) error
 	// AddMembers adds at most MaxChunk members to a pending conversation: all
-	// of them, or none because the first of them is a member already.
+	// of them, or none because the first of them is a member already, or
+	// because the conversation is no longer pending.
 	AddMembers(ctx context.Context, c id.Conversation, chunk []Member) error
 	// PublishConversation ends the making of a conversation.
 	PublishConversation(ctx context.Context, c id.Conversation) error
@@ -39,8 +42,9 @@ type Store interface {
 	Member(ctx context.Context, c id.Conversation, a id.Account) (Member, error)
 	// MembersAmong finds those of the accounts that are members, in no order.
 	MembersAmong(ctx context.Context, c id.Conversation, accounts []id.Account) ([]Member, error)
-	// Members are at most limit members, in no order.
-	Members(ctx context.Context, c id.Conversation, limit int) ([]Member, error)
+	// Members are at most limit members whose ids stand behind one (""; all do),
+	// in the order of their ids.
+	Members(ctx context.Context, c id.Conversation, behind id.Account, limit int) ([]Member, error)
 	// Leaders are the owner and the admins, at most limit, in no order.
 	Leaders(ctx context.Context, c id.Conversation, limit int) ([]Member, error)
 
@@ -87,6 +91,10 @@ type Store interface {
 	// DropClaim forgets the claim; it does nothing where the claim is no longer
 	// as it was.
 	DropClaim(ctx context.Context, c Claim) error
+
+	ChangeStore
+	BlockStore
+	readmark.Store
 }
 
 // MaxChunk bounds the members that one call of the store adds.

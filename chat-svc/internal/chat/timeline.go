@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/fault"
 )
 
 const (
@@ -61,7 +63,7 @@ func (s *Service) Timeline(ctx context.Context, caller id.Account, behind *Timel
 	if err != nil {
 		return Timeline{}, err
 	}
-	page, err := walk.take(ctx, limit+1)
+	page, err := s.shownOf(ctx, caller, walk, limit+1)
 	if err != nil {
 		return Timeline{}, fmt.Errorf("read the messages of %s: %w", caller, err)
 	}
@@ -70,6 +72,50 @@ func (s *Service) Timeline(ctx context.Context, caller id.Account, behind *Timel
 		t.Messages = page[:limit]
 	}
 	return t, nil
+}
+
+// shownOf takes n messages of a walk that are not hidden from the caller.
+func (s *Service) shownOf(ctx context.Context, caller id.Account, w *walk, n int) ([]sequence.Message, error) {
+	var page []sequence.Message
+	for len(page) < n {
+		taken, err := w.take(ctx, n-len(page))
+		if err != nil || len(taken) == 0 {
+			return page, err
+		}
+		shown, err := s.shownTo(ctx, caller, taken)
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, shown...)
+	}
+	return page, nil
+}
+
+// shownTo leaves out what is hidden from the caller in large groups.
+func (s *Service) shownTo(ctx context.Context, caller id.Account, all []sequence.Message) ([]sequence.Message, error) {
+	if s.limits.BlocksMaxGroup == 0 || len(all) == 0 {
+		return all, nil
+	}
+	hides := map[id.Conversation]bool{}
+	for _, m := range all {
+		if _, known := hides[m.ID.Conversation]; known {
+			continue
+		}
+		bar, err := s.blocksBar(ctx, m.ID.Conversation)
+		if err != nil && !errors.Is(err, fault.ErrNotFound) { // closed meanwhile
+			return nil, err
+		}
+		hides[m.ID.Conversation] = !bar
+	}
+	unhidden, err := s.unhidden(ctx, caller, slices.Clone(all))
+	if err != nil {
+		return nil, err
+	}
+	left := make(map[id.Message]bool, len(unhidden))
+	for _, m := range unhidden {
+		left[m.ID] = true
+	}
+	return slices.DeleteFunc(all, func(m sequence.Message) bool { return hides[m.ID.Conversation] && !left[m.ID] }), nil
 }
 
 // visible is how long after the moment that it carries a message may become

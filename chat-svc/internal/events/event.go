@@ -26,6 +26,12 @@ const (
 	ReadMoved
 	// ConversationSet tells that the conversation's own document changed.
 	ConversationSet
+	// ConversationClosed tells that nobody is a member any more, whoever's
+	// membership is still there.
+	ConversationClosed
+	// BlocksChanged has Account, whose blocks changed: what is hidden from it
+	// may be others' messages now.
+	BlocksChanged
 	// CheckpointMoved has Checkpoint.
 	CheckpointMoved
 )

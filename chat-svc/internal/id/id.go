@@ -1,10 +1,11 @@
-// Package id makes and reads the identifiers of conversations, messages and
-// accounts. Clients treat them as opaque; docs/api/conventions.md describes
+// Package id makes and reads the identifiers of conversations, messages,
+// accounts and blocks. Clients treat them as opaque; docs/api/conventions.md describes
 // them.
 package id
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
@@ -24,9 +25,12 @@ const (
 	accountPrefix      = "agt_"
 	conversationPrefix = "conv_"
 	messagePrefix      = "msg_"
+	blockPrefix        = "blk_"
 
-	accountLength = 20
-	placeSize     = 24
+	textLength = 20
+	// AccountSize is the length of an account's id in bytes.
+	AccountSize = len(accountPrefix) + textLength // of accounts and blocks: 100 bits
+	placeSize  = 24
 )
 
 // Crockford's alphabet in lower case (https://www.crockford.com/base32.html);
@@ -39,8 +43,32 @@ type Account string
 
 // ParseAccount reads an account id.
 func ParseAccount(s string) (Account, error) {
-	rest, ok := strings.CutPrefix(s, accountPrefix)
-	if !ok || len(rest) != accountLength {
+	text, err := parseText(accountPrefix, s)
+	return Account(text), err
+}
+
+// A Block is the id of a block: "blk_" and 20 characters, as in an account's.
+type Block string
+
+// NewBlock makes the id of a block: 100 random bits.
+func NewBlock() Block {
+	var b [textLength]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	for i := range b {
+		b[i] = alphabet[b[i]%byte(len(alphabet))] // 32 letters: each is equally likely
+	}
+	return Block(blockPrefix + string(b[:]))
+}
+
+// ParseBlock reads the id of a block.
+func ParseBlock(s string) (Block, error) {
+	text, err := parseText(blockPrefix, s)
+	return Block(text), err
+}
+
+func parseText(prefix, s string) (string, error) {
+	rest, ok := strings.CutPrefix(s, prefix)
+	if !ok || len(rest) != textLength {
 		return "", ErrMalformed
 	}
 	for i := range len(rest) {
@@ -49,7 +77,7 @@ func ParseAccount(s string) (Account, error) {
 		}
 	}
 	// The text may be part of a request's buffer, the id outlives it.
-	return Account(strings.Clone(s)), nil
+	return strings.Clone(s), nil
 }
 
 // A Conversation is the id of a conversation: a UUID, written with the prefix

@@ -20,6 +20,12 @@ func (l *Lists) Listen(e events.Event) {
 		return
 	}
 	switch e.Kind {
+	case events.ConversationClosed:
+		l.close(e.Conversation)
+	case events.BlocksChanged:
+		if tracked := l.accounts[e.Account]; tracked != nil {
+			l.drop(e.Account, tracked)
+		}
 	case events.MemberSet, events.MemberGone, events.ReadMoved:
 		l.account(e)
 	case events.MessageSent, events.MessageChanged, events.ConversationSet:
@@ -92,6 +98,24 @@ func (l *Lists) Sent(m id.Message, at time.Time) {
 // Changed applies a change of this process to what a conversation shows.
 func (l *Lists) Changed(c id.Conversation) {
 	l.Listen(events.Event{Position: events.Position{Seconds: 1}, Kind: events.MessageChanged, Conversation: c})
+}
+
+// Closed applies the closing of a conversation by this process.
+func (l *Lists) Closed(c id.Conversation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.close(c)
+}
+
+func (l *Lists) close(of id.Conversation) {
+	c := l.conversations[of]
+	if c == nil {
+		return
+	}
+	for a, tracked := range c.tracked {
+		l.leave(a, tracked, of)
+		tracked.raise()
+	}
 }
 
 // Read applies the move of a read mark of this process.

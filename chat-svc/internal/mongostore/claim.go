@@ -23,6 +23,7 @@ type claimDoc struct {
 	Key          string      `bson:"key"`
 	Fingerprint  []byte      `bson:"fingerprint"`
 	Conversation bson.Binary `bson:"c"`
+	Block        id.Block    `bson:"block,omitempty"` // where the key made a block
 	StartedAt    time.Time   `bson:"started_at"`
 	Finished     bool        `bson:"finished"`
 	Made         bool        `bson:"made"`

@@ -24,7 +24,9 @@ type conversationDoc struct {
 	Description string      `bson:"description,omitempty"`
 	Avatar      string      `bson:"avatar,omitempty"`
 	MemberCount int         `bson:"member_count"`
-	Pending     bool        `bson:"pending,omitempty"` // still being made
+	Pending     bool        `bson:"pending,omitempty"`  // still being made
+	Status      string      `bson:"status,omitempty"`   // "" while it is active
+	Revision    int64       `bson:"revision,omitempty"` // grows with every change
 	CreatedAt   time.Time   `bson:"created_at"`
 	UpdatedAt   time.Time   `bson:"updated_at"`
 }
@@ -49,7 +51,7 @@ func (s *Store) InsertConversation(ctx context.Context, c chat.Conversation, fir
 		if err != nil {
 			return err
 		}
-		return s.insertMembers(ctx, c.ID, first)
+		return s.insertMembers(ctx, c.ID, first, 0)
 	})
 	if mongo.IsDuplicateKeyError(err) {
 		return fault.ErrConflict
@@ -128,7 +130,7 @@ type viewDoc struct {
 func (s *Store) views(ctx context.Context, which bson.D, more ...bson.D) ([]chat.View, error) {
 	pipeline := append([]bson.D{
 		match(which),
-		join(conversations, "_id", "conversation", match(bson.D{{Key: "pending", Value: bson.D{{Key: "$exists", Value: false}}}})),
+		join(conversations, "_id", "conversation", match(there())),
 		match(bson.D{{Key: "conversation", Value: bson.D{{Key: "$ne", Value: bson.A{}}}}}),
 		join(messages, "c", "last",
 			bson.D{{Key: "$sort", Value: bson.D{{Key: "s", Value: -1}}}},

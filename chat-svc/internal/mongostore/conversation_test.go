@@ -65,7 +65,7 @@ func TestPendingConversation(t *testing.T) {
 	require.NoError(t, s.PublishConversation(t.Context(), c.ID))
 	_, err := s.View(t.Context(), account(4), c.ID)
 	require.NoError(t, err)
-	all, err := s.Members(t.Context(), c.ID, 10)
+	all, err := s.Members(t.Context(), c.ID, "", 10)
 	require.NoError(t, err)
 	require.ElementsMatch(t, ownerAnd(2, 3, 4), all)
 }
@@ -171,7 +171,7 @@ func TestMembers(t *testing.T) {
 	leaders, err := s.Leaders(t.Context(), c.ID, 10)
 	require.NoError(t, err)
 	require.ElementsMatch(t, []chat.Member{all[0], all[2]}, leaders)
-	few, err := s.Members(t.Context(), c.ID, 2)
+	few, err := s.Members(t.Context(), c.ID, "", 2)
 	require.NoError(t, err)
 	require.Len(t, few, 2)
 }

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/mongodb"
 )
@@ -85,7 +86,7 @@ func (s *Store) Changes(ctx context.Context, after events.Position) (events.Stre
 	o := options.ChangeStream().SetFullDocument(options.UpdateLookup).SetMaxAwaitTime(streamWait).
 		SetStartAtOperationTime(&bson.Timestamp{T: after.Seconds, I: after.Ordinal})
 	changes, err := s.db.Watch(mongo.NewSessionContext(ctx, session),
-		mongo.Pipeline{match(bson.D{among("ns.coll", []string{messages, conversations, members, memberships, feed})})}, o)
+		mongo.Pipeline{match(bson.D{among("ns.coll", []string{messages, conversations, members, memberships, blocks, feed})})}, o)
 	if err != nil {
 		session.EndSession(context.WithoutCancel(ctx))
 		return nil, tooOld(err)
@@ -174,6 +175,8 @@ func (d changeDoc) event() (events.Event, error) {
 		return d.readEvent()
 	case conversations:
 		return d.conversationEvent()
+	case blocks:
+		return d.blockEvent()
 	case feed:
 		return d.checkpointEvent()
 	}
@@ -199,6 +202,9 @@ func (d changeDoc) messageEvent() (events.Event, error) {
 func (d changeDoc) memberEvent() (events.Event, error) {
 	if d.Operation == "delete" {
 		c, a, err := memberOf(d.Key)
+		if a == gone { // all of them were before
+			return events.Event{}, err
+		}
 		return events.Event{Kind: events.MemberGone, Conversation: c, Account: a}, err
 	}
 	if len(d.Full) == 0 { // it is gone meanwhile; its going follows
@@ -209,6 +215,9 @@ func (d changeDoc) memberEvent() (events.Event, error) {
 		return events.Event{}, err
 	}
 	c, err := conversationOf(doc.Conversation)
+	if doc.Account == gone {
+		return events.Event{Kind: events.ConversationClosed, Conversation: c}, err
+	}
 	return events.Event{Kind: events.MemberSet, Conversation: c, Account: doc.Account, JoinedAt: utc(doc.JoinedAt)}, err
 }
 
@@ -222,6 +231,19 @@ func (d changeDoc) readEvent() (events.Event, error) {
 	}
 	c, err := conversationOf(doc.Conversation)
 	return events.Event{Kind: events.ReadMoved, Conversation: c, Account: doc.Account, Seq: doc.Read}, err
+}
+
+func (d changeDoc) blockEvent() (events.Event, error) {
+	var key struct {
+		Pair []byte `bson:"_id"`
+	}
+	if err := bson.Unmarshal(d.Key, &key); err != nil {
+		return events.Event{}, err
+	}
+	if len(key.Pair) < id.AccountSize {
+		return events.Event{}, fmt.Errorf("the key of a block has %d bytes", len(key.Pair))
+	}
+	return events.Event{Kind: events.BlocksChanged, Account: id.Account(key.Pair[:id.AccountSize])}, nil
 }
 
 // conversationEvent passes over what the keeper writes: the feed has told it

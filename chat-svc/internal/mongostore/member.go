@@ -3,6 +3,7 @@ package mongostore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -12,11 +13,12 @@ import (
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/readmark"
+	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/mongodb"
 )
 
 type memberDoc struct {
-	ID           []byte      `bson:"_id"`
+	ID           []byte      `bson:"_id"` // the conversation's id, then the account's
 	Conversation bson.Binary `bson:"c"`
 	Account      id.Account  `bson:"a"`
 	Role         chat.Role   `bson:"role"`
@@ -28,14 +30,11 @@ func (d memberDoc) member() (chat.Member, error) {
 }
 
 type membershipDoc struct {
+	ID           []byte      `bson:"_id"` // the account's id, then the conversation's
 	Account      id.Account  `bson:"a"`
 	Conversation bson.Binary `bson:"c"`
 	Read         int64       `bson:"read"`
 }
-
-// memberID is the conversation's 16 bytes and the account, so that a change
-// that only carries the key of what is gone tells who left where.
-func memberID(c id.Conversation, a id.Account) []byte { return append(c[:], a...) }
 
 // memberOf reads a member's document key.
 func memberOf(key bson.Raw) (c id.Conversation, a id.Account, err error) {
@@ -49,13 +48,34 @@ func memberOf(key bson.Raw) (c id.Conversation, a id.Account, err error) {
 		return c, "", fmt.Errorf("the key of a member has %d bytes", len(doc.ID))
 	}
 	n := copy(c[:], doc.ID)
-	a, err = id.ParseAccount(string(doc.ID[n:]))
-	return c, a, err
+	return c, id.Account(doc.ID[n:]), nil
+}
+
+// gone is the account of a row among the members that is no member: while it
+// stands the conversation is closed, and the members that are left are not.
+const gone id.Account = ""
+
+func newMember(c id.Conversation, m chat.Member) memberDoc {
+	return memberDoc{
+		ID: slices.Concat(c[:], []byte(m.Account)), Conversation: binary(c),
+		Account: m.Account, Role: m.Role, JoinedAt: m.JoinedAt,
+	}
+}
+
+func newMembership(a id.Account, c id.Conversation, read int64) membershipDoc {
+	return membershipDoc{ID: slices.Concat([]byte(a), c[:]), Account: a, Conversation: binary(c), Read: read}
 }
 
 // AddMembers implements chat.Store.
 func (s *Store) AddMembers(ctx context.Context, c id.Conversation, chunk []chat.Member) error {
-	err := s.db.Transact(ctx, func(ctx context.Context) error { return s.insertMembers(ctx, c, chunk) })
+	err := s.db.Transact(ctx, func(ctx context.Context) error {
+		held, err := s.db.Collection(conversations).UpdateOne(ctx,
+			bson.D{{Key: "_id", Value: binary(c)}, {Key: "pending", Value: true}}, touch())
+		if err != nil || held.MatchedCount == 0 { // it is made, and may be closed by now
+			return err
+		}
+		return s.insertMembers(ctx, c, chunk, 0)
+	})
 	if mongo.IsDuplicateKeyError(err) {
 		return nil // an attempt before this one added them
 	}
@@ -66,12 +86,12 @@ func (s *Store) AddMembers(ctx context.Context, c id.Conversation, chunk []chat.
 }
 
 // insertMembers runs inside a transaction: rights and lists agree.
-func (s *Store) insertMembers(ctx context.Context, c id.Conversation, chunk []chat.Member) error {
+func (s *Store) insertMembers(ctx context.Context, c id.Conversation, chunk []chat.Member, read int64) error {
 	rights := make([]memberDoc, len(chunk))
 	lists := make([]membershipDoc, len(chunk))
 	for i, m := range chunk {
-		rights[i] = memberDoc{ID: memberID(c, m.Account), Conversation: binary(c), Account: m.Account, Role: m.Role, JoinedAt: m.JoinedAt}
-		lists[i] = membershipDoc{Account: m.Account, Conversation: binary(c)}
+		rights[i] = newMember(c, m)
+		lists[i] = newMembership(m.Account, c, read)
 	}
 	if _, err := s.db.Collection(members).InsertMany(ctx, rights); err != nil {
 		return err
@@ -82,11 +102,14 @@ func (s *Store) insertMembers(ctx context.Context, c id.Conversation, chunk []ch
 
 // Member implements chat.Store.
 func (s *Store) Member(ctx context.Context, c id.Conversation, a id.Account) (chat.Member, error) {
-	doc, err := findOne[memberDoc](ctx, s.db.Collection(members), in(c, bson.E{Key: "a", Value: a}))
+	found, err := s.findMembers(ctx, in(c, among("a", []id.Account{gone, a})), 2)
 	if err != nil {
-		return chat.Member{}, fmt.Errorf("find member %s of %s: %w", a, c, err)
+		return chat.Member{}, err
 	}
-	return doc.member()
+	if len(found) != 1 || found[0].Account != a {
+		return chat.Member{}, fmt.Errorf("find member %s of %s: %w", a, c, fault.ErrNotFound)
+	}
+	return found[0], nil
 }
 
 // MembersAmong implements chat.Store.
@@ -95,8 +118,9 @@ func (s *Store) MembersAmong(ctx context.Context, c id.Conversation, accounts []
 }
 
 // Members implements chat.Store.
-func (s *Store) Members(ctx context.Context, c id.Conversation, limit int) ([]chat.Member, error) {
-	return s.findMembers(ctx, in(c), limit)
+func (s *Store) Members(ctx context.Context, c id.Conversation, behind id.Account, limit int) ([]chat.Member, error) {
+	return s.findMembers(ctx, in(c, bson.E{Key: "a", Value: bson.D{{Key: "$gt", Value: behind}}}), limit,
+		options.Find().SetSort(ascending("a")))
 }
 
 // Leaders implements chat.Store.
@@ -104,8 +128,8 @@ func (s *Store) Leaders(ctx context.Context, c id.Conversation, limit int) ([]ch
 	return s.findMembers(ctx, in(c, among("role", []chat.Role{chat.RoleOwner, chat.RoleAdmin})), limit)
 }
 
-func (s *Store) findMembers(ctx context.Context, filter bson.D, limit int) ([]chat.Member, error) {
-	docs, err := findAll[memberDoc](ctx, s.db.Collection(members), filter, options.Find().SetLimit(int64(limit)))
+func (s *Store) findMembers(ctx context.Context, filter bson.D, limit int, o ...options.Lister[options.FindOptions]) ([]chat.Member, error) {
+	docs, err := findAll[memberDoc](ctx, s.db.Collection(members), filter, append(o, options.Find().SetLimit(int64(limit)))...)
 	if err != nil {
 		return nil, fmt.Errorf("find members: %w", err)
 	}

@@ -24,6 +24,7 @@ type listedDoc struct {
 	LastSeq   int64       `bson:"last_seq"`
 	LastAt    time.Time   `bson:"last_message_at"`
 	Pending   bool        `bson:"pending"`
+	Status    string      `bson:"status"`
 }
 
 // maxLookup bounds the conversations that one query asks for.
@@ -60,7 +61,7 @@ func (s *Store) Memberships(ctx context.Context, a id.Account, from events.Posit
 func (s *Store) entries(ctx context.Context, wanted []bson.Binary, reads map[id.Conversation]int64) ([]lists.Entry, error) {
 	all := make([]lists.Entry, 0, len(wanted))
 	projection := bson.D{}
-	for _, field := range []string{"created_at", lastSeq, lastMessageAt, "pending"} {
+	for _, field := range []string{"created_at", lastSeq, lastMessageAt, "pending", "status"} {
 		projection = append(projection, bson.E{Key: field, Value: 1})
 	}
 	for len(wanted) > 0 {
@@ -72,6 +73,9 @@ func (s *Store) entries(ctx context.Context, wanted []bson.Binary, reads map[id.
 			return nil, fmt.Errorf("read %d conversations: %w", len(some), err)
 		}
 		for _, doc := range docs {
+			if doc.Status == closed {
+				continue
+			}
 			c, err := conversationOf(doc.ID)
 			if err != nil {
 				return nil, err
@@ -98,6 +102,9 @@ func (s *Store) Conversations(ctx context.Context, wanted []id.Conversation) (ma
 	}
 	found := make(map[id.Conversation]chat.Conversation, len(docs))
 	for _, doc := range docs {
+		if doc.Status == closed {
+			continue
+		}
 		c, err := doc.conversation()
 		if err != nil {
 			return nil, err

@@ -30,7 +30,9 @@ const (
 	members       = "members"     // by conversation: decides rights
 	memberships   = "memberships" // by account: decides lists; always changed together with members
 	claims        = "claims"
-	feed          = "feed" // the checkpoint, and who writes it
+	blocks        = "blocks"   // by who blocks
+	barriers      = "barriers" // by whose sends are barred; always changed together with blocks
+	feed          = "feed"     // the checkpoint, and who writes it
 )
 
 // The fields of a conversation that only the checkpoint's keeper writes.
@@ -60,9 +62,12 @@ func New(db *mongodb.DB) *Store { return &Store{db} }
 // Schema is what the database holds. A message's _id is its place, so the
 // uniqueness of _id gives each place to one message; it begins with the
 // conversation, as every index of messages does. Ranges go by {c, s} because
-// engines seek ranges badly by _id.
+// engines seek ranges badly by _id. The _id of members, memberships, blocks and
+// barriers is made of the two things they join, so it lets each pair be there
+// once, and the news of a deletion, which names nothing else, tells the pair.
 func Schema() mongodb.Schema {
 	hasKey := bson.D{{Key: "key", Value: bson.D{{Key: "$exists", Value: true}}}}
+	toSweep := bson.D{{Key: "sweep", Value: bson.D{{Key: "$exists", Value: true}}}}
 	return mongodb.Schema{
 		Service: "chat-svc",
 		Version: 1,
@@ -72,13 +77,22 @@ func Schema() mongodb.Schema {
 				{Keys: ascending("c", "created_at", "s")},
 				{Keys: ascending("c", "sender", "key"), Options: options.Index().SetUnique(true).SetPartialFilterExpression(hasKey)},
 			}},
-			{Name: conversations, ShardKey: []string{"_id"}},
+			{Name: conversations, ShardKey: []string{"_id"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("sweep"), Options: options.Index().SetPartialFilterExpression(toSweep)},
+			}},
 			{Name: members, ShardKey: []string{"c"}, Indexes: []mongo.IndexModel{
-				{Keys: ascending("c", "a"), Options: options.Index().SetUnique(true)},
+				{Keys: ascending("c", "a")},
 				{Keys: ascending("c", "role")},
 			}},
 			{Name: memberships, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
-				{Keys: ascending("a", "c"), Options: options.Index().SetUnique(true)},
+				{Keys: ascending("a", "c")},
+			}},
+			{Name: blocks, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("a", "id"), Options: options.Index().SetUnique(true)},
+				{Keys: ascending("a", "created_at", "id")},
+			}},
+			{Name: barriers, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("a", "by")},
 			}},
 			{Name: feed, ShardKey: []string{"_id"}},
 			{Name: claims, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{

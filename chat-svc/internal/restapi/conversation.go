@@ -143,11 +143,8 @@ func (a *API) getConversation(c *fiber.Ctx) error {
 	}
 	shown := conversationDetail{
 		conversationSummary: summary(detail.View), CreatorID: detail.Creator,
-		Members: make([]member, len(detail.Members)), MemberCount: detail.MemberCount,
+		Members: shownMembers(detail.Members), MemberCount: detail.MemberCount,
 		Status: "active", Metadata: metadata(detail.Metadata), CreatedAt: httpserver.Time(detail.CreatedAt),
-	}
-	for i, m := range detail.Members {
-		shown.Members[i] = member{AgentID: m.Account, Role: m.Role, JoinedAt: httpserver.Time(m.JoinedAt)}
 	}
 	return c.JSON(shown)
 }

@@ -43,6 +43,18 @@ func (a *API) Mount(f *fiber.App) {
 	f.Get("/api/conversations", look, a.getConversations)
 	f.Get("/api/conversations/:conversation_id", look, a.getConversation)
 	f.Get("/api/conversations/:conversation_id/messages", read, a.polled("conversation", a.getMessages))
+	f.Put("/api/conversations/:conversation_id", manage, a.putConversation)
+	f.Delete("/api/conversations/:conversation_id", manage, a.deleteConversation)
+	f.Get("/api/conversations/:conversation_id/members", look, a.getMembers)
+	f.Post("/api/conversations/:conversation_id/members", manage, a.postMember)
+	f.Delete("/api/conversations/:conversation_id/members/:agent_id", manage, a.deleteMember)
+	f.Put("/api/conversations/:conversation_id/role", manage, a.putRole)
+	f.Post("/api/conversations/:conversation_id/leave", manage, a.postLeave)
+	f.Post("/api/conversations/:conversation_id/transfer", manage, a.postTransfer)
+	f.Post("/api/conversations/:conversation_id/read", read, a.postRead)
+	f.Post("/api/blocks", send, a.postBlock)
+	f.Get("/api/blocks", send, a.getBlocks)
+	f.Delete("/api/blocks/:block_id", send, a.deleteBlock)
 }
 
 // Pages of every list.
@@ -69,7 +81,7 @@ func agentIDs(field string, texts ...string) ([]id.Account, error) {
 	for i, text := range texts {
 		a, err := id.ParseAccount(text)
 		if err != nil {
-			return nil, chat.ErrAgentID.Say("%s: must be agt_ and 20 characters.", field).With("field", field)
+			return accounts, chat.ErrAgentID.Say("%s: must be agt_ and 20 characters.", field).With("field", field)
 		}
 		accounts[i] = a
 	}

@@ -1,0 +1,282 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/fault"
+)
+
+// The faults of blocks.
+var (
+	ErrTarget  = fault.New(fault.Invalid, "INVALID_TARGET", "target_id: there is nothing to block under this id.").With("field", "target_id")
+	ErrBlocked = fault.New(fault.Forbidden, "BLOCKED", "A block bars you from sending here.")
+)
+
+// A Target is what an account blocks: another account, whose sends into any
+// conversation with the blocker it bars, or a conversation, into which the
+// blocker itself sends no more.
+type Target struct {
+	Account      id.Account // "" where it is a conversation
+	Conversation id.Conversation
+}
+
+// String gives the id as clients see it.
+func (t Target) String() string {
+	if t.Account != "" {
+		return string(t.Account)
+	}
+	return t.Conversation.String()
+}
+
+// A Block stands until its blocker takes it back.
+type Block struct {
+	ID        id.Block
+	Blocker   id.Account
+	Target    Target
+	CreatedAt time.Time
+}
+
+// barred is whose sends the block bars.
+func (b Block) barred() id.Account { return cmp.Or(b.Target.Account, b.Blocker) }
+
+// A BlockPosition is a place in a list of blocks.
+type BlockPosition struct {
+	At time.Time
+	ID id.Block
+}
+
+// BlockStore keeps blocks by their blockers and, as barriers, by the accounts
+// whose sends they bar.
+type BlockStore interface {
+	// InsertBlock keeps a block and its barrier, and with a key that the key
+	// made it, for 24 hours. fault.ErrConflict where the blocker has blocked
+	// the target or has used the key.
+	InsertBlock(ctx context.Context, b Block, key string, fingerprint [16]byte) error
+	// BlockUnder tells what an account has used a key for: the fingerprint of
+	// the request, and the block where it was one. fault.ErrNotFound.
+	BlockUnder(ctx context.Context, a id.Account, key string) (fingerprint [16]byte, b id.Block, err error)
+	// Block finds a block of an account; fault.ErrNotFound.
+	Block(ctx context.Context, a id.Account, b id.Block) (Block, error)
+	// Blocks are the blocks of an account that stand behind a position (nil:
+	// all), newest first, then by id, at most limit.
+	Blocks(ctx context.Context, a id.Account, behind *BlockPosition, limit int) ([]Block, error)
+	// DeleteBlock takes a block and its barrier away, and gives it;
+	// fault.ErrNotFound.
+	DeleteBlock(ctx context.Context, a id.Account, b id.Block) (Block, error)
+	// BlockedAmong finds those of the accounts that one account blocks.
+	BlockedAmong(ctx context.Context, a id.Account, accounts []id.Account) ([]id.Account, error)
+
+	// Barriers bar an account's sends: conversations that it has blocked, and
+	// accounts that block it. They are given in the order of their ids, those
+	// behind an id (""; all), at most limit.
+	Barriers(ctx context.Context, a id.Account, behind string, limit int) ([]Target, error)
+	// MemberCount counts a conversation's members; fault.ErrNotFound.
+	MemberCount(ctx context.Context, c id.Conversation) (int, error)
+}
+
+// Block makes a block. With a key a repeat within 24 hours gives the first
+// one again, as it is now. Faults: ErrTarget, fault.ErrConflict where the
+// target is blocked already, fault.ErrIdempotency, fault.ErrNotFound where a
+// repeat's block was taken back.
+func (s *Service) Block(ctx context.Context, caller id.Account, target Target, key string) (b Block, replayed bool, err error) {
+	made := fingerprintOf(target)
+	if key != "" {
+		if b, err := s.blockUnder(ctx, caller, key, made); !errors.Is(err, errUnused) {
+			return b, true, err
+		}
+	}
+	if err := s.mayBlock(ctx, caller, target); err != nil {
+		return Block{}, false, err
+	}
+	b = Block{ID: id.NewBlock(), Blocker: caller, Target: target, CreatedAt: s.now()}
+	err = s.Store.InsertBlock(ctx, b, key, made)
+	s.barred.change(b.barred())
+	s.Lists.Forget(caller) // what is hidden from it may change
+	if !errors.Is(err, fault.ErrConflict) {
+		return b, false, err
+	}
+	if key != "" { // a racing repeat may have made it
+		if b, err := s.blockUnder(ctx, caller, key, made); !errors.Is(err, errUnused) {
+			return b, true, err
+		}
+	}
+	return Block{}, false, fault.ErrConflict.Say("You have blocked %s already.", target).With("field", "target_id")
+}
+
+// errUnused says that nothing was made under a key.
+var errUnused = errors.New("the key is not used")
+
+func (s *Service) blockUnder(ctx context.Context, caller id.Account, key string, made [16]byte) (Block, error) {
+	first, b, err := s.Store.BlockUnder(ctx, caller, key)
+	switch {
+	case errors.Is(err, fault.ErrNotFound):
+		return Block{}, errUnused
+	case err != nil:
+		return Block{}, err
+	case first != made:
+		return Block{}, fault.ErrIdempotency
+	}
+	return s.Store.Block(ctx, caller, b)
+}
+
+func fingerprintOf(target Target) [16]byte {
+	sum := sha256.Sum256([]byte("block " + target.String()))
+	return [16]byte(sum[:16])
+}
+
+// mayBlock finds out whether the caller can see what it wants to block.
+func (s *Service) mayBlock(ctx context.Context, caller id.Account, target Target) error {
+	if target.Account == caller {
+		return ErrTarget.Say("target_id: nobody blocks itself.")
+	}
+	if target.Account == "" {
+		_, err := s.Store.Member(ctx, target.Conversation, caller)
+		if errors.Is(err, fault.ErrNotFound) {
+			return ErrTarget
+		}
+		return err
+	}
+	living, err := s.Accounts.ByID(ctx, string(target.Account))
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", target, err)
+	}
+	if _, lives := living[string(target.Account)]; !lives {
+		return ErrTarget
+	}
+	return nil
+}
+
+// Blocks gives at most limit of the caller's blocks that stand behind a
+// position, newest first. next is the position of the last one; nil when there
+// are no more.
+func (s *Service) Blocks(ctx context.Context, caller id.Account, behind *BlockPosition, limit int) (page []Block, next *BlockPosition, err error) {
+	page, err = s.Store.Blocks(ctx, caller, behind, limit+1)
+	if err == nil && len(page) > limit {
+		page = page[:limit]
+		last := page[limit-1]
+		next = &BlockPosition{last.CreatedAt, last.ID}
+	}
+	return page, next, err
+}
+
+// Unblock takes one of the caller's blocks back; fault.ErrNotFound.
+func (s *Service) Unblock(ctx context.Context, caller id.Account, b id.Block) error {
+	was, err := s.Store.DeleteBlock(ctx, caller, b)
+	s.barred.change(was.barred())
+	s.Lists.Forget(caller)
+	return err
+}
+
+// barrierChunk is how many barriers of an account are looked at in one go.
+// Almost nobody has so many: two reads do.
+const barrierChunk = 500
+
+// mayWrite refuses who has blocked the conversation or is blocked by one of
+// its members; others are further accounts to count as members. Who is barred
+// nowhere costs at most one read, whatever the size of the conversation.
+func (s *Service) mayWrite(ctx context.Context, sender id.Account, c id.Conversation, others ...id.Account) error {
+	barriers, err := s.barriers(ctx, sender)
+	for err == nil && len(barriers) > 0 {
+		var by []id.Account
+		for _, b := range barriers {
+			switch {
+			case b.Account != "":
+				by = append(by, b.Account)
+			case b.Conversation == c:
+				return ErrBlocked.Say("You have blocked this conversation.")
+			}
+		}
+		if err := s.barredBy(ctx, c, by, others); err != nil {
+			return err
+		}
+		if len(barriers) < barrierChunk {
+			return nil
+		}
+		barriers, err = s.Store.Barriers(ctx, sender, barriers[len(barriers)-1].String(), barrierChunk)
+	}
+	return err
+}
+
+func (s *Service) barredBy(ctx context.Context, c id.Conversation, by, others []id.Account) error {
+	barred := slices.ContainsFunc(others, func(a id.Account) bool { return slices.Contains(by, a) })
+	if !barred && len(by) > 0 {
+		found, err := s.Store.MembersAmong(ctx, c, by)
+		if err != nil {
+			return err
+		}
+		barred = len(found) > 0
+		if barred {
+			if barred, err = s.blocksBar(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	if barred {
+		return ErrBlocked.Say("A member of this conversation has blocked you.")
+	}
+	return nil
+}
+
+// blocksBar reports whether a block of one member bars another from sending.
+// In a larger group than the limit it hides messages instead.
+func (s *Service) blocksBar(ctx context.Context, c id.Conversation) (bool, error) {
+	most := s.limits.BlocksMaxGroup
+	if most == 0 {
+		return true, nil
+	}
+	count, err := s.Store.MemberCount(ctx, c)
+	return count <= max(most, pair), err
+}
+
+// pair is how many members a direct conversation has.
+const pair = 2
+
+// readable is page without the messages of those whom the caller blocks, where
+// blocks do not bar them from sending.
+func (s *Service) readable(ctx context.Context, caller id.Account, c id.Conversation, below int64, limit int) (page []sequence.Message, err error) {
+	bar, err := s.blocksBar(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if bar {
+		return s.page(ctx, c, below, limit)
+	}
+	for more := true; more && len(page) < limit; {
+		found, err := s.page(ctx, c, below, limit)
+		if err != nil {
+			return nil, err
+		}
+		if more = len(found) == limit; more {
+			below = found[limit-1].ID.Seq
+		}
+		shown, err := s.unhidden(ctx, caller, found)
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, shown...)
+	}
+	return page[:min(limit, len(page))], nil
+}
+
+// unhidden leaves out what accounts that the caller blocks have sent.
+func (s *Service) unhidden(ctx context.Context, caller id.Account, page []sequence.Message) ([]sequence.Message, error) {
+	var senders []id.Account
+	for _, m := range page {
+		if m.Sender != caller && !slices.Contains(senders, m.Sender) {
+			senders = append(senders, m.Sender)
+		}
+	}
+	if len(senders) == 0 {
+		return page, nil
+	}
+	blocked, err := s.Store.BlockedAmong(ctx, caller, senders)
+	return slices.DeleteFunc(page, func(m sequence.Message) bool { return slices.Contains(blocked, m.Sender) }), err
+}

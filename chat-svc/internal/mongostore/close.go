@@ -1,0 +1,87 @@
+package mongostore
+
+import (
+	"context"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/sweep"
+	"chatplatform.io/svckit/mongodb"
+)
+
+var _ sweep.Store = (*Store)(nil)
+
+// closed is the status of a conversation that is not there any more.
+const closed = "closed"
+
+// closing is what a closed conversation's document says; sweep stands while
+// it may have members.
+func closing(held chat.Conversation) bson.D {
+	fields := bson.D{{Key: "status", Value: closed}}
+	if held.MemberCount > chat.MaxChunk {
+		fields = append(fields, bson.E{Key: "sweep", Value: true})
+	}
+	return fields
+}
+
+// closeTo takes a conversation away from all its members: few are removed at
+// once, many are told by one row that they are none any more.
+func (s *Store) closeTo(ctx context.Context, held chat.Conversation) error {
+	if held.MemberCount <= chat.MaxChunk {
+		_, err := s.removeChunk(ctx, held.ID)
+		return err
+	}
+	_, err := s.db.Collection(members).InsertOne(ctx, newMember(held.ID, chat.Member{Account: gone}))
+	return err
+}
+
+// removeChunk runs inside a transaction, and tells how many members it removed.
+func (s *Store) removeChunk(ctx context.Context, c id.Conversation) (int, error) {
+	chunk, err := s.Members(ctx, c, gone, chat.MaxChunk)
+	if err != nil || len(chunk) == 0 {
+		return 0, err
+	}
+	accounts := make([]id.Account, len(chunk))
+	for i, m := range chunk {
+		accounts[i] = m.Account
+	}
+	return len(chunk), s.deleteMembers(ctx, c, accounts...)
+}
+
+// Unswept implements sweep.Store. It is no hot query: it asks every shard.
+func (s *Store) Unswept(ctx context.Context, limit int) ([]id.Conversation, error) {
+	docs, err := findAll[conversationDoc](ctx, s.db.Collection(conversations),
+		bson.D{{Key: "sweep", Value: true}},
+		options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}).SetLimit(int64(limit)))
+	if err != nil {
+		return nil, fmt.Errorf("find closed conversations: %w", err)
+	}
+	return each(docs, func(d conversationDoc) (id.Conversation, error) { return conversationOf(d.ID) })
+}
+
+// Sweep implements sweep.Store.
+func (s *Store) Sweep(ctx context.Context, c id.Conversation) (done bool, err error) {
+	err = s.db.Transact(ctx, func(ctx context.Context) error {
+		swept := bson.D{{Key: "_id", Value: binary(c)}, {Key: "status", Value: closed}}
+		if _, err := s.db.Collection(conversations).UpdateOne(ctx, swept, touch()); err != nil {
+			return err
+		}
+		removed, err := s.removeChunk(ctx, c)
+		if done = removed < chat.MaxChunk; err != nil || !done {
+			return err
+		}
+		if _, err := s.db.Collection(members).DeleteOne(ctx, in(c, bson.E{Key: "a", Value: gone})); err != nil {
+			return err
+		}
+		_, err = s.db.Collection(conversations).UpdateOne(ctx, swept, bson.D{{Key: "$unset", Value: bson.D{{Key: "sweep", Value: ""}}}})
+		return err
+	})
+	if err != nil {
+		return false, mongodb.Fault(fmt.Errorf("remove members of closed conversation %s: %w", c, err))
+	}
+	return done, nil
+}

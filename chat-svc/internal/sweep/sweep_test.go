@@ -1,0 +1,114 @@
+package sweep_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/mongostore"
+	"chatplatform.io/chat-svc/internal/sweep"
+	"chatplatform.io/svckit/fault"
+	"chatplatform.io/svckit/svctest"
+)
+
+func TestMain(m *testing.M) { os.Exit(svctest.Run(m)) }
+
+func account(n int) id.Account { return id.Account(fmt.Sprintf("agt_%020d", n)) }
+
+// closed makes a group of n members and closes it, without a sweeper.
+func closed(t *testing.T, store *mongostore.Store, n int) id.Conversation {
+	t.Helper()
+	c := chat.Conversation{ID: id.NewGroup(), Type: chat.Group, Creator: account(0), MemberCount: n}
+	var all []chat.Member
+	for m := range n {
+		all = append(all, chat.Member{Account: account(m), Role: chat.RoleMember})
+	}
+	require.NoError(t, store.InsertConversation(t.Context(), c, all[:chat.MaxChunk], true))
+	require.NoError(t, store.AddMembers(t.Context(), c.ID, all[chat.MaxChunk:]))
+	require.NoError(t, store.PublishConversation(t.Context(), c.ID))
+	_, err := store.ChangeConversation(t.Context(), c.ID, []id.Account{account(0)}, func(chat.Conversation, []chat.Member) (chat.Change, error) {
+		return chat.Change{At: time.Now(), Closes: true}, nil
+	})
+	require.NoError(t, err)
+	return c.ID
+}
+
+func open(t *testing.T) *mongostore.Store {
+	t.Helper()
+	db, _ := svctest.Database(t)
+	require.NoError(t, db.Migrate(t.Context(), mongostore.Schema()))
+	return mongostore.New(db)
+}
+
+func start(t *testing.T, store sweep.Store) *sweep.Sweeper {
+	t.Helper()
+	logger, _ := svctest.Logs(t)
+	s := sweep.New(store, logger)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func eventuallySwept(t *testing.T, store *mongostore.Store, conversations ...id.Conversation) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		left, err := store.Unswept(t.Context(), 1)
+		return err == nil && len(left) == 0
+	}, 20*time.Second, 10*time.Millisecond)
+	for _, c := range conversations {
+		members, err := store.Members(t.Context(), c, "", 1)
+		require.NoError(t, err)
+		require.Empty(t, members)
+	}
+}
+
+func TestSweepsWhatACrashLeft(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	first, second := closed(t, store, 700), closed(t, store, 1400)
+	_, err := store.Sweep(t.Context(), second) // and half of one was done
+	require.NoError(t, err)
+	start(t, store)
+	start(t, store) // two processes do it together
+	eventuallySwept(t, store, first, second)
+}
+
+func TestSweepsWhenItIsWoken(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	s := start(t, store)
+	c := closed(t, store, 600)
+	s.Wake()
+	eventuallySwept(t, store, c)
+}
+
+// A failing store is the real one whose first sweeps fail.
+type failing struct {
+	*mongostore.Store
+	left atomic.Int64
+}
+
+func (f *failing) Sweep(ctx context.Context, c id.Conversation) (bool, error) {
+	if f.left.Add(-1) >= 0 {
+		return false, fault.ErrUnavailable
+	}
+	return f.Store.Sweep(ctx, c)
+}
+
+func TestSweepsAfterTrouble(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	c := closed(t, store, 600)
+	broken := &failing{Store: store}
+	broken.left.Store(1)
+	s := start(t, broken)
+	require.Eventually(t, func() bool { return broken.left.Load() == 0 }, 10*time.Second, time.Millisecond)
+	s.Wake()
+	eventuallySwept(t, store, c)
+}
