@@ -232,9 +232,9 @@ func TestChangesAreRefused(t *testing.T) {
 		"a deletion of no id":         {"DELETE", "msg_nonsense", nil, 404, "NOT_FOUND", ""},
 		"an id of another kind":       {"DELETE", conversation, nil, 404, "NOT_FOUND", ""},
 		"an id in capitals":           {"DELETE", strings.ToUpper(id), nil, 404, "NOT_FOUND", ""},
-		"an edit of nothing there":    {"PUT", placeBehind(id), object{"content": "x"}, 404, "NOT_FOUND", ""},
-		"a deletion of nothing there": {"DELETE", placeBehind(id), nil, 404, "NOT_FOUND", ""},
-		"a withdrawal of nothing":     {"DELETE", placeBehind(id), withdrawal(), 404, "NOT_FOUND", ""},
+		"an edit of nothing there":    {"PUT", nothingAt(id), object{"content": "x"}, 404, "NOT_FOUND", ""},
+		"a deletion of nothing there": {"DELETE", nothingAt(id), nil, 404, "NOT_FOUND", ""},
+		"a withdrawal of nothing":     {"DELETE", nothingAt(id), withdrawal(), 404, "NOT_FOUND", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -254,8 +254,8 @@ func TestChangesAreRefused(t *testing.T) {
 	require.Equal(t, "Hello!", p.bob.history(t, conversation).Text("messages.0.content"), "nothing of it was done")
 }
 
-// placeBehind gives the id of a place two behind the first one in its conversation.
-func placeBehind(id string) string { return id[:len(id)-1] + "r" }
+// nothingAt gives the id of a place two behind the first one in its conversation.
+func nothingAt(id string) string { return id[:len(id)-1] + "r" }
 
 // Who was removed has seen the message, and is told that it is not there.
 func TestAFormerMemberChangesNothing(t *testing.T) {

@@ -23,7 +23,7 @@ func race(acts ...func() *svctest.Response) []*svctest.Response {
 }
 
 // Two requests that race are decided one after the other.
-func TestRacingChanges(t *testing.T) {
+func TestRacingEdits(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	conversation := p.ann.group(t, p.bob.id)
