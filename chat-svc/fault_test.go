@@ -43,9 +43,15 @@ func TestDatabaseAway(t *testing.T) {
 			return ann.do(t, "PUT", messagePath(edited), object{"content": fmt.Sprint(rand.Int64())})
 		},
 		"delete": func() *svctest.Response { return ann.do(t, "DELETE", messagePath(deleted), nil) },
-		"list":   func() *svctest.Response { return ann.do(t, "GET", "/api/conversations", nil) },
-		"look":   func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation, nil) },
-		"read":   func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation+"/messages", nil) },
+		"invite": func() *svctest.Response {
+			return ann.do(t, "POST", "/api/conversations/"+conversation+"/members", object{"agent_id": agent(2)})
+		},
+		"block": func() *svctest.Response {
+			return ann.do(t, "POST", "/api/blocks", object{"target_id": agent(3)}, svctest.WithHeader("Idempotency-Key", "b"))
+		},
+		"list": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations", nil) },
+		"look": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation, nil) },
+		"read": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation+"/messages", nil) },
 	}
 	begun := time.Now()
 	answers := map[string]<-chan *svctest.Response{}

@@ -9,8 +9,8 @@ import (
 	"chatplatform.io/svckit/svctest"
 )
 
-// A race is a number of calls, each by an account, that meet in one group.
-type race struct {
+// A meeting is a number of calls, each by an account, that meet in one group.
+type meeting struct {
 	calls []call
 	check func(t *testing.T, statuses []int, roles map[string]string)
 }
@@ -26,14 +26,14 @@ func target(n int) object { return object{"agent_id": agent(n)} }
 
 func roleOf(n int, role string) object { return object{"agent_id": agent(n), "role": role} }
 
-// run lets the calls of each race meet, half of them on another replica.
+// run lets the calls of each meeting go at once, half of them on another replica.
 // Changes of one group are made one after the other: it always has exactly one
 // owner, and counts its members right.
-func run(t *testing.T, races map[string]race) {
+func run(t *testing.T, meetings map[string]meeting) {
 	t.Helper()
 	i := install(t)
 	clients := []*svctest.Client{document.Client(t, i.server(t).Handler()), document.Client(t, i.server(t).Handler())}
-	for name, tt := range races {
+	for name, tt := range meetings {
 		t.Run(name, func(t *testing.T) {
 			for range 12 {
 				group := startRace(t, i, clients[0])
@@ -57,7 +57,7 @@ func run(t *testing.T, races map[string]race) {
 
 func TestRacingInvitations(t *testing.T) {
 	t.Parallel()
-	run(t, map[string]race{
+	run(t, map[string]meeting{
 		"inviting one account twice": {
 			[]call{{1, "POST", "/members", target(9)}, {2, "POST", "/members", target(9)}},
 			func(t *testing.T, statuses []int, roles map[string]string) {
@@ -88,7 +88,7 @@ func TestRacingInvitations(t *testing.T) {
 
 func TestRacingDepartures(t *testing.T) {
 	t.Parallel()
-	run(t, map[string]race{
+	run(t, map[string]meeting{
 		"giving a role and leaving": {
 			[]call{{1, "PUT", "/role", roleOf(3, "admin")}, {3, "POST", "/leave", nil}},
 			func(t *testing.T, statuses []int, roles map[string]string) {
@@ -109,7 +109,7 @@ func TestRacingDepartures(t *testing.T) {
 
 func TestRacingTransfers(t *testing.T) {
 	t.Parallel()
-	run(t, map[string]race{
+	run(t, map[string]meeting{
 		"transferring to who leaves": {
 			[]call{{1, "POST", "/transfer", target(3)}, {3, "POST", "/leave", nil}},
 			func(t *testing.T, statuses []int, roles map[string]string) {

@@ -60,9 +60,9 @@ func (m team) roles(t *testing.T) map[string]string {
 	return roles
 }
 
-// A rule is one sentence of the API's page about members, with a request that
+// A memberRule is one sentence of the API's page about members, with a request that
 // it decides.
-type rule struct {
+type memberRule struct {
 	says    string
 	who     string
 	request string
@@ -71,8 +71,8 @@ type rule struct {
 	field   string
 }
 
-// hold tries each rule on a team of its own.
-func hold(t *testing.T, rules []rule) {
+// holdMembers tries each rule on a team of its own.
+func holdMembers(t *testing.T, rules []memberRule) {
 	t.Helper()
 	p := newPlace(t)
 	for _, tt := range rules {
@@ -95,7 +95,7 @@ func hold(t *testing.T, rules []rule) {
 
 func TestWhoChangesSettings(t *testing.T) {
 	t.Parallel()
-	hold(t, []rule{
+	holdMembers(t, []memberRule{
 		{"an admin edits the settings", "admin", `PUT / {"name":"x"}`, 200, "", ""},
 		{"the owner edits the settings", "owner", `PUT / {"metadata":{"avatar":"x"}}`, 200, "", ""},
 		{"a member does not edit the settings", "member", `PUT / {"name":"x"}`, 403, "FORBIDDEN", ""},
@@ -110,7 +110,7 @@ func TestWhoChangesSettings(t *testing.T) {
 
 func TestWhoInvites(t *testing.T) {
 	t.Parallel()
-	hold(t, []rule{
+	holdMembers(t, []memberRule{
 		{"the owner invites", "owner", `POST /members {"agent_id":"$guest","role":"member"}`, 200, `{"status":"invited","agent_id":"$guest"}`, ""},
 		{"an admin invites", "admin", `POST /members {"agent_id":"$guest","role":"member"}`, 200, `{"status":"invited","agent_id":"$guest"}`, ""},
 		{"a role left out is member", "admin", `POST /members {"agent_id":"$guest"}`, 200, `{"status":"invited","agent_id":"$guest"}`, ""},
@@ -137,7 +137,7 @@ func TestWhoInvites(t *testing.T) {
 
 func TestWhoRemoves(t *testing.T) {
 	t.Parallel()
-	hold(t, []rule{
+	holdMembers(t, []memberRule{
 		{"the owner removes", "owner", `DELETE /members/$member {"agent_id":"$member"}`, 200, `{"status":"removed","agent_id":"$member"}`, ""},
 		{"an admin removes", "admin", `DELETE /members/$member {"agent_id":"$member"}`, 200, `{"status":"removed","agent_id":"$member"}`, ""},
 		{"a body may be left out", "admin", `DELETE /members/$member`, 200, `{"status":"removed","agent_id":"$member"}`, ""},
@@ -156,7 +156,7 @@ func TestWhoRemoves(t *testing.T) {
 
 func TestWhoGivesRoles(t *testing.T) {
 	t.Parallel()
-	hold(t, []rule{
+	holdMembers(t, []memberRule{
 		{"the owner makes admins", "owner", `PUT /role {"agent_id":"$member","role":"admin"}`, 200, `{"status":"updated","agent_id":"$member","role":"admin"}`, ""},
 		{"the owner unmakes admins", "owner", `PUT /role {"agent_id":"$admin","role":"member"}`, 200, `{"status":"updated","agent_id":"$admin","role":"member"}`, ""},
 		{"a role may be set again", "owner", `PUT /role {"agent_id":"$admin","role":"admin"}`, 200, `{"status":"updated","agent_id":"$admin","role":"admin"}`, ""},
@@ -175,7 +175,7 @@ func TestWhoGivesRoles(t *testing.T) {
 
 func TestWhoLeaves(t *testing.T) {
 	t.Parallel()
-	hold(t, []rule{
+	holdMembers(t, []memberRule{
 		{"a member leaves", "member", `POST /leave`, 200, `{"status":"left"}`, ""},
 		{"an admin leaves", "admin", `POST /leave`, 200, `{"status":"left"}`, ""},
 		{"the owner does not leave", "owner", `POST /leave`, 403, "OWNER_CANNOT_LEAVE", ""},
@@ -185,7 +185,7 @@ func TestWhoLeaves(t *testing.T) {
 
 func TestWhoTransfers(t *testing.T) {
 	t.Parallel()
-	hold(t, []rule{
+	holdMembers(t, []memberRule{
 		{"an admin transfers nothing", "admin", `POST /transfer {"agent_id":"$admin"}`, 403, "FORBIDDEN", ""},
 		{"a member transfers nothing", "member", `POST /transfer {"agent_id":"$member"}`, 403, "FORBIDDEN", ""},
 		{"nobody else transfers", "guest", `POST /transfer {"agent_id":"$guest"}`, 404, "NOT_FOUND", ""},
@@ -198,7 +198,7 @@ func TestWhoTransfers(t *testing.T) {
 
 func TestWhoCloses(t *testing.T) {
 	t.Parallel()
-	hold(t, []rule{
+	holdMembers(t, []memberRule{
 		{"an admin does not close", "admin", `DELETE /`, 403, "FORBIDDEN", ""},
 		{"a member does not close", "member", `DELETE /`, 403, "FORBIDDEN", ""},
 		{"nobody else closes", "guest", `DELETE /`, 404, "NOT_FOUND", ""},

@@ -73,6 +73,7 @@ func NewVerifier(config Config) *Verifier {
 			jwt.WithAudience(config.Audience),
 			jwt.WithExpirationRequired(),
 			jwt.WithIssuedAt(),
+			jwt.WithStrictDecoding(),      // one text for one token
 			jwt.WithLeeway(5*time.Second), // clocks of two machines
 			jwt.WithTimeFunc(config.Now),
 		),
