@@ -35,8 +35,9 @@ func open(t *testing.T) (*mongostore.Store, *svctest.Commands) {
 
 func account(n int) id.Account { return id.Account(fmt.Sprintf("agt_%020d", n)) }
 
-// at is an instant as documents keep it.
-func at(second int) time.Time { return time.Date(2026, 3, 4, 5, 6, second, 7e6, time.UTC) }
+// at is an instant as documents keep it, far ahead: the database removes claims
+// that have expired.
+func at(second int) time.Time { return time.Date(2126, 3, 4, 5, 6, second, 7e6, time.UTC) }
 
 func group(second int, name string) chat.Conversation {
 	return chat.Conversation{
