@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -248,11 +249,13 @@ func TestChangesAreWaitedFor(t *testing.T) {
 	d, other := w.open(t), w.open(t)
 	as := bearer(w.callAs(t, d))
 	a := d.newAgent(t)
-	heard := make(chan accounts.ChangesAnswer)
-	go func() { heard <- d.changes(t, as, "after=0&wait=20") }()
+	var heard accounts.ChangesAnswer
+	var reading sync.WaitGroup
+	reading.Go(func() { heard = d.changes(t, as, "after=0&wait=20") })
 	require.Equal(t, http.StatusOK, other.Call(t, http.MethodPost, revokePath, nil, a.bearer()).Status)
 	start := time.Now()
-	require.Len(t, (<-heard).Changes, 1)
+	reading.Wait()
+	require.Len(t, heard.Changes, 1)
 	require.Less(t, time.Since(start), 2*time.Second)
 
 	start = time.Now()
@@ -281,13 +284,15 @@ func TestWaitingReadersDoNotHoldUpALeave(t *testing.T) {
 	stop, url := serving(t, w.server(t))
 	d := w.open(t)
 	as := bearer(w.callAs(t, d))
-	answered := make(chan int, 1)
-	go func() { answered <- send(t, http.MethodGet, url+"/internal/changes?after=0&wait=30", nil, as).Status }()
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		require.Equal(t, http.StatusOK, send(t, http.MethodGet, url+"/internal/changes?after=0&wait=30", nil, as).Status)
+	})
 	require.Eventually(t, func() bool {
 		return slices.ContainsFunc(commands.Sent("find"), func(c svctest.Command) bool { return c.Collection == "changes" })
 	}, 10*time.Second, 10*time.Millisecond, "the reader waits")
 	start := time.Now()
 	stop()
 	require.Less(t, time.Since(start), 9*time.Second, "the drain did not wait for the reader")
-	<-answered
+	reading.Wait()
 }

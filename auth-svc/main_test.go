@@ -156,7 +156,7 @@ func send(t *testing.T, method, url string, body any, opts ...func(*http.Request
 	for _, set := range opts {
 		set(request)
 	}
-	got, err := http.DefaultClient.Do(request)
+	got, err := (&http.Client{Timeout: time.Minute}).Do(request)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, got.Body.Close()) }()
 	answer, err := io.ReadAll(got.Body)

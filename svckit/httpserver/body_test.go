@@ -21,28 +21,14 @@ type nested struct {
 	} `json:"inner"`
 }
 
-func TestBodies(t *testing.T) {
-	t.Parallel()
-	app, _, _ := newApp(t, time.Minute)
-	app.Post("/must", func(c *fiber.Ctx) error {
-		body, err := httpserver.Body[nested](c)
-		if err != nil {
-			return err
-		}
-		return c.JSON(body)
-	})
-	app.Post("/may", func(c *fiber.Ctx) error {
-		body, err := httpserver.OptionalBody[nested](c)
-		if err != nil {
-			return err
-		}
-		return c.JSON(body)
-	})
-	tests := map[string]struct {
-		body, media    string
-		status         int
-		field, message string
-	}{
+type bodyCase struct {
+	body, media    string
+	status         int
+	field, message string
+}
+
+func bodies() map[string]bodyCase {
+	return map[string]bodyCase{
 		"an object":            {`{"name":"x","count":1}`, "application/json", 200, "", ""},
 		"with a charset":       {`{}`, "application/json; charset=utf-8", 200, "", ""},
 		"the type in capitals": {`{}`, "Application/JSON", 200, "", ""},
@@ -64,7 +50,26 @@ func TestBodies(t *testing.T) {
 		"another JSON":         {`{}`, "application/merge-patch+json", 415, "", "application/json"},
 		"no type":              {`{}`, "", 415, "", "application/json"},
 	}
-	for outcome, tt := range tests {
+}
+
+func TestBodies(t *testing.T) {
+	t.Parallel()
+	app, _, _ := newApp(t, time.Minute)
+	app.Post("/must", func(c *fiber.Ctx) error {
+		body, err := httpserver.Body[nested](c)
+		if err != nil {
+			return err
+		}
+		return c.JSON(body)
+	})
+	app.Post("/may", func(c *fiber.Ctx) error {
+		body, err := httpserver.OptionalBody[nested](c)
+		if err != nil {
+			return err
+		}
+		return c.JSON(body)
+	})
+	for outcome, tt := range bodies() {
 		for _, path := range []string{"/must", "/may"} {
 			t.Run(outcome+" "+path, func(t *testing.T) {
 				r := call(t, app, http.MethodPost, path, tt.body, "Content-Type", tt.media)

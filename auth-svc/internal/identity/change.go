@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -23,6 +24,9 @@ func (s *Service) Changes(ctx context.Context, after int64, wait time.Duration) 
 	defer tick.Stop()
 	for {
 		changes, err := s.Store.Changes(ctx, after, MaxChanges)
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, nil // nobody waits any more; not a failure of the store
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read the changes after %d: %w", after, err)
 		}

@@ -61,7 +61,7 @@ func (s *Store) InsertKey(ctx context.Context, k identity.Key, most int) error {
 			{Key: "revoked_at", Value: nil},
 			{Key: "$or", Value: bson.A{
 				bson.D{{Key: "expires_at", Value: nil}},
-				bson.D{after("expires_at", k.CreatedAt)},
+				bson.D{unexpired(k.CreatedAt)},
 			}},
 		}, options.Count().SetLimit(int64(most)))
 		if err != nil {

@@ -68,22 +68,23 @@ func (s *Store) TakeVerification(ctx context.Context, hashes []secret.Hashed, no
 	}
 	var doc verificationDoc
 	err := s.db.Collection(verifications).FindOneAndDelete(ctx,
-		append(among("_id", candidates), after("expires_at", now))).Decode(&doc)
+		append(among("_id", candidates), unexpired(now))).Decode(&doc)
 	return identity.Proof{
 		Purpose: identity.PurposeVerify, AccountID: doc.Account, Email: doc.Email,
 		Secret: secret.Hashed{Hash: doc.Hash, Version: doc.Pepper}, ExpiresAt: doc.ExpiresAt,
 	}, absent(err)
 }
 
-func after(field string, at time.Time) bson.E {
-	return bson.E{Key: field, Value: bson.D{{Key: "$gt", Value: at}}}
+// unexpired is the part of a filter that leaves out what has ended.
+func unexpired(at time.Time) bson.E {
+	return bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: at}}}
 }
 
 // TryRecovery implements identity.Store.
 func (s *Store) TryRecovery(ctx context.Context, accountID string, now time.Time, most int) (identity.Proof, error) {
 	var doc codeDoc
 	err := s.db.Collection(recoveryCodes).FindOneAndUpdate(ctx,
-		append(byID(accountID), after("expires_at", now), bson.E{Key: "attempts", Value: bson.D{{Key: "$lt", Value: most}}}),
+		append(byID(accountID), unexpired(now), bson.E{Key: "attempts", Value: bson.D{{Key: "$lt", Value: most}}}),
 		bson.D{{Key: "$inc", Value: bson.D{{Key: "attempts", Value: 1}}}}).Decode(&doc)
 	return identity.Proof{
 		Purpose: identity.PurposeRecover, AccountID: doc.Account, Email: doc.Email,
@@ -115,7 +116,7 @@ func (s *Store) QueueMail(ctx context.Context, m identity.MailJob) error {
 func (s *Store) LeaseMail(ctx context.Context, now, until time.Time) (identity.MailJob, error) {
 	var doc mailDoc
 	err := s.db.Collection(mails).FindOneAndUpdate(ctx,
-		bson.D{{Key: "due", Value: bson.D{{Key: "$lte", Value: now}}}, after("expires_at", now)},
+		bson.D{{Key: "due", Value: bson.D{{Key: "$lte", Value: now}}}, unexpired(now)},
 		bson.D{
 			{Key: "$set", Value: bson.D{{Key: "due", Value: until}}},
 			{Key: "$inc", Value: bson.D{{Key: "attempts", Value: 1}}},
