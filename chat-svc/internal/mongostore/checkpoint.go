@@ -13,6 +13,10 @@ import (
 	"chatplatform.io/svckit/mongodb"
 )
 
+// beside is the comment of commands that no request waits for, so that the
+// database's log and profiler tell them apart.
+const beside = "feed"
+
 // leaseID is the document of the collection feed that names who writes the
 // checkpoint.
 const leaseID = "lease"
@@ -25,7 +29,7 @@ func (s *Store) Lease(ctx context.Context, holder string, now, until time.Time) 
 	}}}
 	_, err := s.db.Collection(feed).UpdateOne(ctx, free,
 		bson.D{{Key: "$set", Value: bson.D{{Key: "holder", Value: holder}, {Key: "until", Value: until}}}},
-		options.UpdateOne().SetUpsert(true))
+		options.UpdateOne().SetUpsert(true).SetComment(beside))
 	if mongo.IsDuplicateKeyError(err) { // it stands, and is somebody else's
 		return false, nil
 	}
@@ -45,7 +49,7 @@ func (s *Store) SaveActivity(ctx context.Context, all []events.Activity) error {
 				{Key: lastSeq, Value: a.Last.Seq}, {Key: lastMessageAt, Value: a.Last.At},
 			}}})
 	}
-	_, err := s.db.Collection(conversations).BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false))
+	_, err := s.db.Collection(conversations).BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false).SetComment(beside))
 	return mongodb.Fault(err)
 }
 
@@ -56,6 +60,6 @@ func (s *Store) SaveCheckpoint(ctx context.Context, p events.Position) error {
 			{Key: "$max", Value: bson.D{{Key: "position", Value: p.Bytes()}}},
 			{Key: "$currentDate", Value: bson.D{{Key: "written_at", Value: true}}},
 		},
-		options.UpdateOne().SetUpsert(true))
+		options.UpdateOne().SetUpsert(true).SetComment(beside))
 	return mongodb.Fault(err)
 }

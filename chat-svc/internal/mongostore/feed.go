@@ -83,7 +83,7 @@ func (s *Store) Changes(ctx context.Context, after events.Position) (events.Stre
 	if err != nil {
 		return nil, mongodb.Fault(fmt.Errorf("start a session: %w", err))
 	}
-	o := options.ChangeStream().SetFullDocument(options.UpdateLookup).SetMaxAwaitTime(streamWait).
+	o := options.ChangeStream().SetFullDocument(options.UpdateLookup).SetMaxAwaitTime(streamWait).SetComment(beside).
 		SetStartAtOperationTime(&bson.Timestamp{T: after.Seconds, I: after.Ordinal})
 	changes, err := s.db.Watch(mongo.NewSessionContext(ctx, session),
 		mongo.Pipeline{match(bson.D{among("ns.coll", []string{messages, conversations, members, memberships, blocks, feed})})}, o)
