@@ -26,11 +26,12 @@ help: ## Show this list
 	@printf '\nStart with `make run`, then follow what it prints.\n'
 
 run: ## Start the whole platform on one port (LISTEN, DATA_DIR); Ctrl-C ends it
-	@hack/need.sh go engine
+	@hack/need.sh go
+	@echo "Building the platform; the first time takes a minute and shows nothing."
 	@go build -o bin/ ./local/cmd/local
 	@exec bin/local
 
-quickstart: ## Walk the published quickstart with curl, once, on a platform that runs (BASE_URL)
+quickstart: ## Walk the published quickstart with curl on a platform that runs (BASE_URL), once for each fresh DATA_DIR
 	@hack/need.sh curl
 	@e2e/quickstart.sh
 
@@ -38,7 +39,7 @@ quickstart: ## Walk the published quickstart with curl, once, on a platform that
 .PHONY: engine test test-race fuzz bench
 
 engine: ## Find the database engine, or build it once (about five minutes)
-	@hack/need.sh go engine
+	@hack/need.sh go
 	@go run ./svckit/engine/cmd/engine prepare
 
 test: engine ## Run every test of every module against the real engine
@@ -83,5 +84,6 @@ ci: ## All that a change must pass: lint, verify, a short fuzz, tests with and w
 	@$(MAKE) test-race
 	@$(MAKE) test
 
-clean: ## Remove what building and running left in this folder, data included
-	rm -rf bin "$(DATA_DIR)"
+clean: ## Remove bin, and from DATA_DIR what local mode made there: the data are gone
+	rm -rf bin
+	@hack/clean.sh "$(DATA_DIR)"

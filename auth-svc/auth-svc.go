@@ -8,12 +8,8 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"errors"
-	"fmt"
-	"net"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/auth-svc/internal/access"
@@ -25,7 +21,6 @@ import (
 	"chatplatform.io/auth-svc/internal/rpcapi"
 	"chatplatform.io/auth-svc/internal/secret"
 	"chatplatform.io/auth-svc/internal/signing"
-	"chatplatform.io/svckit/httpserver"
 	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/paging"
 	"chatplatform.io/svckit/program"
@@ -43,15 +38,14 @@ var OpenAPI []byte
 // A Server is auth-svc, open and ready to answer. It binds no address by
 // itself.
 type Server struct {
+	*program.Doors
+
 	config   Config
 	deps     program.Deps
 	db       *mongodb.DB
 	keys     *signing.Keys
 	peppers  *secret.Peppers
 	services *secret.Services
-	ready    *httpserver.Readiness
-	public   *fiber.App
-	internal *fiber.App
 	loops    *loops
 }
 
@@ -140,25 +134,17 @@ func (s *Server) wire(mailer identity.Mailer, cursors *paging.Codec) {
 	callers := s.verifier(accounts.Audience, prometheus.NewRegistry(), nil)
 	guard := access.New(service, agents, usage, s.config.Serving.TrustedProxies, s.deps.Now)
 
-	s.public = httpserver.NewApp(s.options(registry))
-	restapi.New(s.config.rest(), service, guard, agents, s.keys, s.deps.Now).Mount(s.public)
-	rpcapi.New(service, guard, cursors, s.config.DevTokens).Mount(s.public)
-	s.public.Get("/health", httpserver.Health(s.deps.Version, s.deps.Now))
-
-	s.ready = httpserver.NewReadiness(map[string]func(context.Context) error{"database": s.db.Ping})
-	s.internal = httpserver.NewApp(s.options(prometheus.WrapRegistererWithPrefix("internal_", registry)))
-	httpserver.AddInternal(s.internal, s.ready, registry)
-	restapi.MountKeySet(s.internal, s.keys)
-	internalapi.New(service, s.services, callers, agents).Mount(s.internal)
+	s.Doors = program.NewDoors(program.DoorOptions{
+		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens,
+		RPC: rpcapi.Methods(), Rephrase: restapi.Rephrase(),
+		Checks: map[string]func(context.Context) error{"database": s.db.Ping},
+	})
+	restapi.New(s.config.rest(), service, guard, agents, s.keys, s.deps.Now).Mount(s.Public)
+	rpcapi.New(service, guard, cursors, s.config.DevTokens).Mount(s.Public)
+	restapi.MountKeySet(s.Private, s.keys)
+	internalapi.New(service, s.services, callers, agents).Mount(s.Private)
 
 	s.loops = startLoops(logger, service, usage)
-}
-
-func (s *Server) options(registry prometheus.Registerer) httpserver.Options {
-	return httpserver.Options{
-		Logger: s.deps.Observer.Logger, Registry: registry, Tracer: s.deps.Observer.Tracer,
-		Timeout: s.config.Serving.RequestTimeout, RPC: rpcapi.Methods(), Rephrase: restapi.Rephrase(),
-	}
 }
 
 // verifier checks tokens for an audience. Development tokens are agents' only.
@@ -171,32 +157,6 @@ func (s *Server) verifier(audience string, registry prometheus.Registerer, agent
 		config.Dev = agents.DevClaims
 	}
 	return token.NewVerifier(config)
-}
-
-// Handler answers the public paths.
-func (s *Server) Handler() fasthttp.RequestHandler { return s.public.Handler() }
-
-// Internal answers the second listener: readiness, metrics, and the door for
-// the platform's own services.
-func (s *Server) Internal() fasthttp.RequestHandler { return s.internal.Handler() }
-
-// Ready tells whether the service is ready, with details.
-func (s *Server) Ready() *httpserver.Readiness { return s.ready }
-
-// Serve answers on both listeners until ctx ends, then drains.
-func (s *Server) Serve(ctx context.Context, public, internal net.Listener) error {
-	if s.config.DevTokens && !loopback(public.Addr()) {
-		return fmt.Errorf("DEV_TOKENS lets anybody in by name alone and works on a loopback address only, not on %s", public.Addr())
-	}
-	return httpserver.Serve(ctx, s.config.Serving.Options(s.deps.Observer.Logger, s.ready),
-		httpserver.Door{Listener: public, Handler: s.Handler()},
-		httpserver.Door{Listener: internal, Handler: s.Internal()},
-	)
-}
-
-func loopback(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
 }
 
 // Close ends what Open started, after the last request.

@@ -3,4 +3,4 @@ package authsvc
 import "github.com/gofiber/fiber/v2"
 
 // Routes are those of the public paths.
-func (s *Server) Routes() []fiber.Route { return s.public.GetRoutes(true) }
+func (s *Server) Routes() []fiber.Route { return s.Public.GetRoutes(true) }

@@ -2,6 +2,8 @@ package authsvc_test
 
 import (
 	"net/http"
+	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -111,6 +113,12 @@ func TestRecoverByMail(t *testing.T) {
 	require.Equal(t, http.StatusOK, d.me(t, d.newToken(t, a)))
 }
 
+// settled waits until no mail waits to be sent.
+func (w *world) settled(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool { return w.count(t, "mails") == 0 }, 20*time.Second, 20*time.Millisecond)
+}
+
 func TestARecoveryCodeEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -118,11 +126,35 @@ func TestARecoveryCodeEnds(t *testing.T) {
 	a, address := w.newVerified(t, d)
 	d.requestCode(t, a.id)
 	first := w.mailed(t, address, 2, recoveryCode)
+	w.settled(t)
+	w.clock.Advance(15*time.Minute + time.Second)
+	refused(t, d.confirm(t, a.id, first), http.StatusUnauthorized, "UNAUTHORIZED")
 	d.requestCode(t, a.id)
 	second := w.mailed(t, address, 3, recoveryCode)
 	refused(t, d.confirm(t, a.id, first), http.StatusUnauthorized, "UNAUTHORIZED")
-	w.clock.Advance(15*time.Minute + time.Second)
-	refused(t, d.confirm(t, a.id, second), http.StatusUnauthorized, "UNAUTHORIZED")
+	require.Equal(t, http.StatusCreated, d.confirm(t, a.id, second).Status)
+}
+
+func TestStrangersCannotHinderARecovery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config.Serving.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	d := w.open(t)
+	a, address := w.newVerified(t, d)
+	d.requestCode(t, a.id)
+	code := w.mailed(t, address, 2, recoveryCode)
+	w.settled(t)
+	for i := range 3 {
+		require.Equal(t, http.StatusAccepted, d.requestCode(t, a.id).Status, i)
+		w.settled(t)
+	}
+	require.Len(t, w.mails(t, address), 2, "while a code lives no other is mailed")
+	for i := range 110 {
+		r := d.Call(t, http.MethodPost, recoverPath+"/confirm", map[string]any{"agent_id": a.id, "code": "0000-0000-0000-0000"},
+			svctest.WithHeader("X-Forwarded-For", "192.0.2."+strconv.Itoa(i)))
+		refused(t, r, http.StatusUnauthorized, "UNAUTHORIZED")
+	}
+	require.Equal(t, http.StatusCreated, d.confirm(t, a.id, code).Status, "the owner's code is as good as before")
 }
 
 func TestRequestingACodeTellsNothing(t *testing.T) {

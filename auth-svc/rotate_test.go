@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	authsvc "chatplatform.io/auth-svc"
 	"chatplatform.io/svckit/svctest"
 )
 
@@ -72,6 +73,48 @@ func TestRotationKeepsTheLengthOfLife(t *testing.T) {
 
 	old := d.Call(t, http.MethodGet, a.path(), nil, a.owner()).Text("keys.1.expires_at")
 	require.WithinDuration(t, w.clock.Now().Add(time.Hour), instant(t, old), time.Minute)
+}
+
+func TestRotatingAKeyThatIsEndingKeepsItsLength(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	a := d.register(t, map[string]any{"agent_name": newName()})
+	for outcome, tt := range map[string]struct {
+		body  map[string]any
+		lives time.Duration // 0: without end
+	}{
+		"without end": {map[string]any{"name": "cli"}, 0},
+		"a month":     {map[string]any{"name": "month", "expires_in_days": 30}, 30 * 24 * time.Hour},
+	} {
+		made := d.Call(t, http.MethodPost, a.path(), tt.body, a.owner())
+		require.Equal(t, http.StatusCreated, made.Status, outcome)
+		for range 2 {
+			r := d.rotate(t, a, made.Text("key_id"), map[string]any{"overlap_seconds": 60}, a.owner())
+			require.Equal(t, http.StatusCreated, r.Status, outcome)
+			if tt.lives == 0 {
+				require.Nil(t, r.Get("expires_at"), outcome)
+				continue
+			}
+			require.Equal(t, tt.lives, instant(t, r.Text("expires_at")).Sub(instant(t, r.Text("created_at"))), outcome)
+		}
+	}
+}
+
+func TestRotationsHoldTheQuota(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *authsvc.Config) { c.KeysPerAccount = 2 })
+	d := w.open(t)
+	a := d.newAgent(t)
+	overlap := map[string]any{"overlap_seconds": 60}
+	r := d.rotate(t, a, a.keyID, overlap, a.owner())
+	require.Equal(t, http.StatusCreated, r.Status, string(r.Body))
+	full := d.rotate(t, a, r.Text("key_id"), overlap, a.owner())
+	refused(t, full, http.StatusForbidden, "QUOTA_EXCEEDED")
+	require.Equal(t, "keys", full.Text("error.details.quota"))
+	require.Equal(t, http.StatusCreated, d.rotate(t, a, r.Text("key_id"), nil, a.owner()).Status, "a replacement makes none more")
+	w.clock.Advance(61 * time.Second)
+	require.Equal(t, http.StatusCreated, d.Call(t, http.MethodPost, a.path(), map[string]any{"name": "next"}, a.owner()).Status, "the overlap has ended")
 }
 
 func TestAnOverlapEndsTheOldKeyAndItsTokens(t *testing.T) {

@@ -36,7 +36,8 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		"a method that the path does not have": {"DELETE", "/api/auth/register", 405, "METHOD_NOT_ALLOWED", "POST"},
 		"a PUT to a path of several methods":   {"PUT", "/api/agents/agt_00000000000000000000", 405, "METHOD_NOT_ALLOWED", "GET, HEAD, POST, DELETE"},
 		"a GET of an RPC method":               {"GET", "/api/getMe", 405, "", "POST"},
-		"a method that HTTP does not have":     {"FETCH", "/api/auth/register", 400, "INVALID_REQUEST", ""},
+		"a method that HTTP does not have":     {"FETCH", "/api/auth/register", 405, "METHOD_NOT_ALLOWED", "POST"},
+		"one for an RPC method":                {"FOO", "/api/getMe", 405, "", "POST"},
 	}
 	for outcome, tt := range tests {
 		t.Run(outcome, func(t *testing.T) {

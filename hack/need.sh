@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
 # need.sh TOOL...: names each tool that is missing, a line each, with what to
-# install. "engine" stands for whatever the database engine needs here: nothing
-# when a database is there already, else what building one takes.
+# install. What building the database engine takes is not in it: the one list
+# is in svckit/engine/build.go, and whatever starts the engine names it.
 set -euo pipefail
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}
-[[ $(uname) != Darwin ]] || cache=$HOME/Library/Caches
 missing=0
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -28,18 +26,9 @@ need() {
       elif ! go_current; then
         lack "Go 1.26" "the go on PATH is older; install Go 1.26 or newer from https://go.dev/dl"
       fi ;;
-    cargo) has cargo || lack cargo "install Rust 1.95 or newer from https://rustup.rs, or put mongod on PATH, or set MONGODB_URI" ;;
-    cmake) has cmake || lack cmake "apt-get install cmake, or brew install cmake" ;;
     cc) has cc || has gcc || has clang || lack "a C compiler" "apt-get install build-essential, or xcode-select --install" ;;
     git) has git || lack git "apt-get install git, or brew install git" ;;
     curl) has curl || lack curl "apt-get install curl, or brew install curl" ;;
-    engine)
-      if [[ -n ${MONGODB_URI:-} ]] || has mongod || compgen -G "$cache/chatplatform/engine/*/bin/*" >/dev/null; then
-        return
-      fi
-      need cargo
-      need cmake
-      need cc ;;
     *) lack "$1" "need.sh does not know it" ;;
   esac
 }

@@ -135,7 +135,7 @@ func (p *Platform) Serve(ctx context.Context, public net.Listener, started func(
 		return errors.Join(err, public.Close())
 	}
 	if p.deps.Place.Loopback {
-		handler = onlyHere(handler)
+		handler = httpserver.OnlyHere(handler)
 	}
 	serving, end := context.WithCancelCause(ctx)
 	defer end(nil)

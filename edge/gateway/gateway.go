@@ -69,9 +69,8 @@ func (g *gateway) serve(ctx *fasthttp.RequestCtx) {
 		g.services[service](ctx)
 		return
 	}
-	method := string(ctx.Method())
-	absent := fault.ErrNotFound.Say("There is no %s %s here.", method, path)
-	if httpserver.IsRPC(method, path) {
+	absent := fault.ErrNotFound.Say("There is no %s %s here.", httpserver.Method(ctx), path)
+	if httpserver.IsRPC(string(ctx.Method()), path) {
 		httpserver.WriteRPCFault(ctx, absent)
 		return
 	}

@@ -219,6 +219,63 @@ func TestServicesAnswerForTheirOwnPaths(t *testing.T) {
 	require.Contains(t, absent.body, absent.header.Get("X-Request-Id"))
 }
 
+func TestRequestsThatNoHandlerCanServeAreAnsweredByTheirFamily(t *testing.T) {
+	t.Parallel()
+	auth := httpserver.NewApp(httpserver.Options{
+		Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), RPC: []string{"getMe"},
+		Tracer: noop.NewTracerProvider().Tracer(""), Timeout: 5 * time.Second,
+	})
+	auth.Post("/api/getMe", func(c *fiber.Ctx) error { return c.SendString("served") })
+	o := options(httpserver.NewReadiness(nil))
+	o.Services[routes.Auth] = auth.Handler()
+	address := serve(t, o)
+
+	wrong := ask(t, address, "FOO", "/api/getMe")
+	require.Equal(t, http.StatusMethodNotAllowed, wrong.status)
+	require.Equal(t, "POST", wrong.header.Get("Allow"))
+	require.Contains(t, wrong.body, `{"ok":false,"error_code":405,`)
+
+	page := ask(t, address, "FOO", "/docs")
+	require.Equal(t, http.StatusMethodNotAllowed, page.status)
+	require.Equal(t, "GET, HEAD", page.header.Get("Allow"))
+
+	absent := ask(t, address, "FOO", "/nowhere")
+	require.Equal(t, http.StatusNotFound, absent.status)
+	require.Contains(t, absent.body, "There is no FOO /nowhere here.")
+
+	large := func(path string, length int64) (status int, body string) {
+		reader := io.LimitReader(endless{}, 3*httpserver.MaxBody)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+path, reader)
+		require.NoError(t, err)
+		request.ContentLength = length // -1: in chunks
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := client.Do(request)
+		require.NoError(t, err)
+		raw, err := io.ReadAll(resp.Body)
+		require.NoError(t, errors.Join(err, resp.Body.Close()))
+		return resp.StatusCode, string(raw)
+	}
+	for _, length := range []int64{3 * httpserver.MaxBody, -1} {
+		status, body := large("/api/getMe", length)
+		require.Equal(t, http.StatusRequestEntityTooLarge, status)
+		require.Contains(t, body, `{"ok":false,"error_code":413,`)
+
+		status, body = large("/api/getWeather", length)
+		require.Equal(t, http.StatusNotFound, status)
+		require.Contains(t, body, `{"ok":false,"error_code":404,`)
+	}
+}
+
+// endless is a reader of one letter.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
 func TestReadinessFollowsTheProcessAndShowsTheChecks(t *testing.T) {
 	t.Parallel()
 	ready := httpserver.NewReadiness(map[string]func(context.Context) error{

@@ -46,7 +46,7 @@ func build(ctx context.Context, progress io.Writer) (path string, err error) {
 	if isFile(path) {
 		return path, nil
 	}
-	if err := missing(); err != nil {
+	if err := missing(ctx); err != nil {
 		return "", err
 	}
 	if err := os.MkdirAll(shelf, 0o755); err != nil {
@@ -94,17 +94,24 @@ func install(ctx context.Context, shelf, root string, progress io.Writer) error 
 	return os.Rename(scratch, root)
 }
 
-// missing names everything that a build lacks, a line each.
-func missing() error {
+// rustMinor is the oldest Rust 1.x that is known to build the engine.
+const rustMinor = 95
+
+// missing names everything that a build lacks, a line each. It is the list of
+// what one needs: its tools bring their own libraries.
+func missing(ctx context.Context) error {
 	needs := []struct {
 		programs []string // any one will do
 		line     string
 	}{
-		{[]string{"cargo"}, "cargo is missing: install Rust 1.95 or newer from https://rustup.rs"},
 		{[]string{"cmake"}, "cmake is missing: install it (apt-get install cmake, brew install cmake)"},
+		{[]string{"make"}, "make is missing: install it (apt-get install build-essential, xcode-select --install)"},
 		{[]string{"cc", "gcc", "clang"}, "a C compiler is missing: install one (apt-get install build-essential, xcode-select --install)"},
 	}
 	var lines []error
+	if line := lacksRust(ctx); line != "" {
+		lines = append(lines, errors.New(line))
+	}
 	for _, need := range needs {
 		if !anyOnPath(need.programs) {
 			lines = append(lines, errors.New(need.line))
@@ -114,6 +121,22 @@ func missing() error {
 		return nil
 	}
 	return fmt.Errorf("there is no MONGODB_URI and no mongod on PATH, and the database engine cannot be built:\n%w", errors.Join(lines...))
+}
+
+func lacksRust(ctx context.Context) string {
+	install := fmt.Sprintf("install Rust 1.%d or newer from https://rustup.rs", rustMinor)
+	if !anyOnPath([]string{"cargo"}) {
+		return "cargo is missing: " + install
+	}
+	said, err := exec.CommandContext(ctx, "cargo", "--version").Output()
+	if err != nil {
+		return "cargo --version fails (" + err.Error() + "): " + install
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(string(said), "cargo %d.%d", &major, &minor); err == nil && major == 1 && minor < rustMinor {
+		return fmt.Sprintf("cargo is 1.%d: %s", minor, install)
+	}
+	return ""
 }
 
 func anyOnPath(programs []string) bool {

@@ -166,11 +166,12 @@ func TestPrepareBuildsOnce(t *testing.T) {
 	bin := t.TempDir()
 	builds := filepath.Join(bin, "builds")
 	cargo := `#!/bin/sh
+[ "$1" != --version ] || { echo "cargo 1.95.0 (f2d3ce0bd 2026-03-21)"; exit; }
 echo built >> ` + builds + `
 echo "   Compiling everything"
 /bin/mkdir -p "$8/bin" && echo program > "$8/bin/secantusd-rs"
 `
-	for name, script := range map[string]string{"cargo": cargo, "cmake": "", "cc": ""} {
+	for name, script := range map[string]string{"cargo": cargo, "cmake": "", "make": "", "cc": ""} {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755))
 	}
 	t.Setenv("PATH", bin)
@@ -199,7 +200,7 @@ echo "   Compiling everything"
 
 func TestPrepareShowsProgressAndFailure(t *testing.T) {
 	bin := t.TempDir()
-	for name, script := range map[string]string{"cargo": "#!/bin/sh\necho the compiler wept\nexit 3\n", "cmake": "", "cc": ""} {
+	for name, script := range map[string]string{"cargo": "#!/bin/sh\n[ \"$1\" = --version ] && exit\necho the compiler wept\nexit 3\n", "cmake": "", "make": "", "cc": ""} {
 		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755))
 	}
 	t.Setenv("PATH", bin)
@@ -217,7 +218,19 @@ func TestPrepareNamesEverythingMissing(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
 	_, err := engine.Prepare(t.Context(), nil)
-	for _, name := range []string{"cargo is missing", "cmake is missing", "C compiler is missing"} {
+	for _, name := range []string{"cargo is missing", "cmake is missing", "make is missing", "C compiler is missing"} {
 		require.ErrorContains(t, err, name)
 	}
+}
+
+func TestPrepareNamesAnOldCompiler(t *testing.T) {
+	bin := t.TempDir()
+	for name, script := range map[string]string{"cargo": "#!/bin/sh\necho 'cargo 1.94.2 (abc 2026-01-01)'\n", "cmake": "", "make": "", "cc": ""} {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755))
+	}
+	t.Setenv("PATH", bin)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	_, err := engine.Prepare(t.Context(), nil)
+	require.ErrorContains(t, err, "cargo is 1.94: install Rust 1.95")
 }

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -30,6 +33,9 @@ type Options struct {
 	// Timeout ends the context that a handler works under. Handlers that wait
 	// on purpose set a context of their own.
 	Timeout time.Duration
+	// TrustedProxies are those whose X-Forwarded-For is believed; the first one
+	// that comes from elsewhere is told in the log.
+	TrustedProxies []netip.Prefix
 	// RPC names the methods (/api/<method>) whose errors take the RPC form.
 	RPC []string
 	// Rephrase gives, by path, what is made of an error before it is answered.
@@ -38,9 +44,10 @@ type Options struct {
 
 type app struct {
 	Options
-	rpc      map[string]bool
-	metrics  *requestMetrics
-	carriers propagation.TraceContext
+	rpc       map[string]bool
+	metrics   *requestMetrics
+	carriers  propagation.TraceContext
+	strangers sync.Once
 }
 
 // NewApp makes an application whose handlers return their errors. Around
@@ -70,6 +77,7 @@ func NewApp(o Options) *fiber.App {
 func (a *app) around(c *fiber.Ctx) error {
 	start := time.Now()
 	RequestID(c.Context())
+	a.noticeProxy(c)
 	ctx, cancel := context.WithTimeout(a.extract(c), a.Timeout)
 	defer cancel()
 	ctx, span := a.Tracer.Start(ctx, c.Method(), trace.WithSpanKind(trace.SpanKindServer))
@@ -92,7 +100,7 @@ func (a *app) protect(c *fiber.Ctx) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	if len(c.Request().Body()) > MaxBody {
+	if TooLarge(c.Context()) {
 		return fault.ErrTooLarge
 	}
 	return c.Next()
@@ -113,7 +121,7 @@ func (a *app) answer(c *fiber.Ctx, err error) {
 		writeOAuthFault(c.Context(), f, oauth.name)
 		return
 	}
-	if a.rpc[c.Path()] || noRoute(err) && IsRPC(c.Method(), c.Path()) {
+	if a.rpc[c.Path()] || IsRPC(c.Method(), c.Path()) && unserved(c, err) {
 		WriteRPCFault(c.Context(), f)
 		return
 	}
@@ -128,7 +136,7 @@ func (a *app) fault(c *fiber.Ctx, err error) *fault.Fault {
 	case errors.As(err, &routing) && routing.Code == http.StatusMethodNotAllowed:
 		return fault.ErrMethodNotAllowed
 	case noRoute(err):
-		return fault.ErrNotFound.Say("There is no %s %s here.", c.Method(), c.Path())
+		return fault.ErrNotFound.Say("There is no %s %s here.", Method(c.Context()), c.Path())
 	case errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*fault.Fault)):
 		return fault.ErrUnavailable.Because(err)
 	}
@@ -139,6 +147,15 @@ func (a *app) fault(c *fiber.Ctx, err error) *fault.Fault {
 func noRoute(err error) bool {
 	var routing *fiber.Error
 	return errors.As(err, &routing) && routing.Code == http.StatusNotFound
+}
+
+// unserved reports whether no route has the path; a body that is too large is
+// refused before the router looks.
+func unserved(c *fiber.Ctx, err error) bool {
+	if !errors.Is(err, fault.ErrTooLarge) {
+		return noRoute(err)
+	}
+	return !slices.ContainsFunc(c.App().GetRoutes(true), func(r fiber.Route) bool { return r.Path == c.Path() })
 }
 
 // extract continues the trace that the client's traceparent names (W3C Trace

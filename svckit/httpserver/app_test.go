@@ -138,22 +138,28 @@ func TestRequestsAreCountedByPattern(t *testing.T) {
 		call(t, app, http.MethodGet, fmt.Sprintf("/things/%d", i), "")
 		call(t, app, http.MethodGet, fmt.Sprintf("/nothing/%d", i), "")
 	}
+	require.Equal(t, map[string]float64{"/things/:id": 50, "unmatched": 50}, counted(t, registry, "route"))
+}
+
+// counted gives the requests counted, by the value of a label.
+func counted(t *testing.T, registry *prometheus.Registry, label string) map[string]float64 {
+	t.Helper()
 	families, err := registry.Gather()
 	require.NoError(t, err)
-	routes := map[string]float64{}
+	counts := map[string]float64{}
 	for _, family := range families {
 		if family.GetName() != "http_requests_total" {
 			continue
 		}
 		for _, metric := range family.GetMetric() {
-			for _, label := range metric.GetLabel() {
-				if label.GetName() == "route" {
-					routes[label.GetValue()] += metric.GetCounter().GetValue()
+			for _, l := range metric.GetLabel() {
+				if l.GetName() == label {
+					counts[l.GetValue()] += metric.GetCounter().GetValue()
 				}
 			}
 		}
 	}
-	require.Equal(t, map[string]float64{"/things/:id": 50, "unmatched": 50}, routes)
+	return counts
 }
 
 func TestHandlersHaveADeadlineAndATrace(t *testing.T) {
@@ -219,6 +225,29 @@ func TestClientIP(t *testing.T) {
 				header = append(header, "X-Forwarded-For", line)
 			}
 			require.Equal(t, tt.want, call(t, app, http.MethodGet, "/", "", header...).body)
+		})
+	}
+}
+
+func TestAProxyThatNobodyNamedIsToldOnce(t *testing.T) {
+	t.Parallel()
+	for outcome, tt := range map[string]struct {
+		trusted []netip.Prefix
+		lines   int
+	}{
+		"a stranger": {nil, 1}, "a proxy that was named": {[]netip.Prefix{netip.MustParsePrefix("0.0.0.0/32")}, 0},
+	} {
+		t.Run(outcome, func(t *testing.T) {
+			t.Parallel()
+			logger, logs := svctest.Logs(t)
+			app := httpserver.NewApp(httpserver.Options{
+				Logger: logger, Registry: prometheus.NewRegistry(), Tracer: noop.NewTracerProvider().Tracer(""),
+				Timeout: time.Minute, TrustedProxies: tt.trusted,
+			})
+			for range 3 {
+				call(t, app, http.MethodGet, "/", "", "X-Forwarded-For", "203.0.113.1")
+			}
+			require.Equal(t, tt.lines, strings.Count(logs.String(), "TRUSTED_PROXIES"))
 		})
 	}
 }

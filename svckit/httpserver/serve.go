@@ -17,7 +17,8 @@ import (
 	"chatplatform.io/svckit/fault"
 )
 
-// A Door is a listener and what answers on it.
+// A Door is a listener and what answers on it. What NewApp made refuses a
+// request whose body is TooLarge; any other handler must look for itself.
 type Door struct {
 	Listener net.Listener
 	Handler  fasthttp.RequestHandler
@@ -82,9 +83,11 @@ func drain(ctx context.Context, o ServeOptions, servers []*fasthttp.Server) erro
 // newServer is the one place where server-level limits stand: those of an
 // application mounted behind another handler have no effect.
 func newServer(h fasthttp.RequestHandler, logger *slog.Logger) *fasthttp.Server {
+	chunked, h := newHeads(), methods(h)
 	return &fasthttp.Server{
-		Handler:               methods(h),
-		ErrorHandler:          refuse,
+		Handler:               func(ctx *fasthttp.RequestCtx) { chunked.forget(&ctx.Request.Header); h(ctx) },
+		HeaderReceived:        chunked.received,
+		ErrorHandler:          refuse(h, chunked),
 		Logger:                quiet{logger},
 		MaxRequestBodySize:    2 * MaxBody, // above MaxBody the application refuses, so that the answer is read
 		ReadBufferSize:        16 << 10,    // bounds the request's head; tokens are long
@@ -99,37 +102,72 @@ func newServer(h fasthttp.RequestHandler, logger *slog.Logger) *fasthttp.Server 
 	}
 }
 
-// methods refuses those that HTTP does not have: the router's own answer to
-// them is no JSON.
+// noRouteHas stands for every method that HTTP does not have: the router
+// answers it as it answers any method that a path does not serve.
+const noRouteHas = fasthttp.MethodTrace
+
+type methodKey struct{}
+
+// Method is the method of the request in ctx, as the client wrote it.
+func Method(ctx *fasthttp.RequestCtx) string {
+	if method, ok := ctx.UserValue(methodKey{}).(string); ok {
+		return method
+	}
+	return string(ctx.Method())
+}
+
+// methods has those that HTTP does not have answered like those that a path
+// does not serve: the router's own answer to them is no JSON.
 func methods(h fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		if !slices.ContainsFunc(fiber.DefaultMethods, func(m string) bool { return m == string(ctx.Method()) }) {
-			WriteFault(ctx, fault.ErrInvalid.Say("This is not a method of HTTP."))
-			return
+			ctx.SetUserValue(methodKey{}, string(ctx.Method()))
+			ctx.Request.Header.SetMethod(noRouteHas)
 		}
 		h(ctx)
 	}
 }
 
-// refuse answers what never became a request.
-func refuse(ctx *fasthttp.RequestCtx, err error) {
-	f := fault.ErrInvalid.Say("This is not a valid HTTP request.")
+type tooLargeKey struct{}
+
+// TooLarge tells whether the body of the request in ctx is over MaxBody. It
+// may not have been read then.
+func TooLarge(ctx *fasthttp.RequestCtx) bool {
+	return ctx.UserValue(tooLargeKey{}) != nil || len(ctx.Request.Body()) > MaxBody
+}
+
+// refuse answers what never became a request: in the envelope of its path
+// where the handler can tell it, which needs the request's whole head.
+func refuse(h fasthttp.RequestHandler, chunked *heads) func(*fasthttp.RequestCtx, error) {
+	return func(ctx *fasthttp.RequestCtx, err error) {
+		linger(ctx.Conn())
+		if len(ctx.Request.Header.RawHeaders()) == 0 {
+			chunked.restore(&ctx.Request.Header)
+		}
+		if errors.Is(err, fasthttp.ErrBodyTooLarge) {
+			ctx.SetUserValue(tooLargeKey{}, true)
+			h(ctx)
+			if ctx.Response.StatusCode() < fasthttp.StatusBadRequest { // it has no use for a body
+				WriteFault(ctx, fault.ErrTooLarge)
+			}
+			return
+		}
+		refuseHead(ctx, err)
+	}
+}
+
+func refuseHead(ctx *fasthttp.RequestCtx, err error) {
+	f, status := fault.ErrInvalid.Say("This is not a valid HTTP request."), fasthttp.StatusBadRequest
 	var small *fasthttp.ErrSmallBuffer
 	var timeout net.Error
-	status := 0
 	switch {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		f = fault.ErrTooLarge
 	case errors.As(err, &small):
 		f, status = fault.ErrInvalid.Say("The request's headers are larger than 16 KiB."), fasthttp.StatusRequestHeaderFieldsTooLarge
 	case errors.As(err, &timeout) && timeout.Timeout():
 		f, status = fault.ErrInvalid.Say("The request did not arrive in time."), fasthttp.StatusRequestTimeout
 	}
-	linger(ctx.Conn())
 	WriteFault(ctx, f)
-	if status != 0 {
-		ctx.SetStatusCode(status)
-	}
+	ctx.SetStatusCode(status)
 }
 
 // quiet passes the server's own lines on as debug lines; what matters of them

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
 	"github.com/stretchr/testify/require"
 	"github.com/valyala/fasthttp"
 	"go.uber.org/goleak"
@@ -59,7 +60,6 @@ func TestWhatIsNoRequestIsAnsweredInJSON(t *testing.T) {
 		"garbage":               {"garbage\r\n\r\n", "400", "INVALID_REQUEST"},
 		"a long head":           {"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("x", 20<<10) + "\r\n\r\n", "431", "INVALID_REQUEST"},
 		"a long announced body": {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nxxx", "413", "PAYLOAD_TOO_LARGE"},
-		"an unknown method":     {"FETCH / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400", "INVALID_REQUEST"},
 	}
 	for outcome, tt := range tests {
 		t.Run(outcome, func(t *testing.T) {
@@ -71,6 +71,48 @@ func TestWhatIsNoRequestIsAnsweredInJSON(t *testing.T) {
 		})
 	}
 	require.NoError(t, stop())
+}
+
+func TestWhatNoHandlerCanServeIsAnsweredByItsFamily(t *testing.T) {
+	t.Parallel()
+	app, _, registry := newApp(t, time.Minute)
+	served := func(c *fiber.Ctx) error { return c.SendString("served") }
+	app.Post("/api/method", served)
+	app.Post("/api/messages", served)
+	app.Post("/rephrased", served)
+	address, stop := serve(t, httpserver.ServeOptions{Grace: time.Minute}, app.Handler())
+	head := func(method, path string, lines ...string) string {
+		return method + " " + path + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(lines, "\r\n"), "\r\n")
+	}
+	large := strings.Repeat("x", 3*httpserver.MaxBody)
+	announced := func(path string) string { return head("POST", path, "Content-Length: 3145728") + large }
+	chunked := func(path string) string {
+		return head("POST", path, "Transfer-Encoding: chunked") + "300000\r\n" + large + "\r\n0\r\n\r\n"
+	}
+	tests := map[string]struct{ request, status, body string }{
+		"a large body for an RPC method":             {announced("/api/method"), "413", `{"ok":false,"error_code":413,"description":"invalid_argument: `},
+		"the same in chunks":                         {chunked("/api/method"), "413", `{"ok":false,"error_code":413,`},
+		"for an RPC method that there is not":        {chunked("/api/other"), "413", `{"ok":false,"error_code":413,`},
+		"for a REST path of one segment":             {chunked("/api/messages"), "413", `"code":"PAYLOAD_TOO_LARGE"`},
+		"for a path that nobody serves":              {announced("/nowhere/else"), "413", `"code":"PAYLOAD_TOO_LARGE"`},
+		"for a path that answers as OAuth does":      {announced("/rephrased"), "413", `"error":"invalid_request"`},
+		"an unknown method for an RPC method":        {head("FOO", "/api/method", "Connection: close"), "405", `{"ok":false,"error_code":405,`},
+		"an unknown method for a REST path":          {head("post", "/api/messages", "Connection: close"), "405", `"code":"METHOD_NOT_ALLOWED"`},
+		"an unknown method for a path nobody serves": {head("FOO", "/nowhere", "Connection: close"), "404", "There is no FOO /nowhere here."},
+	}
+	for outcome, tt := range tests {
+		t.Run(outcome, func(t *testing.T) {
+			answer := raw(t, address, tt.request)
+			require.True(t, strings.HasPrefix(answer, "HTTP/1.1 "+tt.status), answer)
+			require.Contains(t, answer, tt.body)
+			require.Contains(t, answer, "X-Request-Id: ")
+			if tt.status == "405" {
+				require.Contains(t, answer, "Allow: POST\r\n")
+			}
+		})
+	}
+	require.NoError(t, stop())
+	require.Equal(t, map[string]float64{"413": 6, "405": 2, "404": 1}, counted(t, registry, "status"))
 }
 
 func TestADrainLetsRequestsEnd(t *testing.T) {

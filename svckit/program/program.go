@@ -1,4 +1,5 @@
-// Package program is the command line of a service: `serve` and `migrate`.
+// Package program is the frame of a service: its command line, `serve` and
+// `migrate`, and what stands at its two listeners.
 package program
 
 import (

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -32,14 +31,14 @@ type JWKS struct {
 	now    func() time.Time
 
 	set      atomic.Pointer[keySet]
-	fetching sync.Mutex
+	fetching flight[*keySet]
 }
 
 // keySet is what the last fetch brought: keys are those of the last one that
 // succeeded.
 type keySet struct {
 	keys  map[string]ed25519.PublicKey
-	tried time.Time
+	tried time.Time // when the fetch ended
 	err   error
 }
 
@@ -51,26 +50,35 @@ func NewJWKS(url string, client *http.Client, now func() time.Time) *JWKS {
 }
 
 // Key implements KeySource. A key it does not know makes it fetch the set, at
-// most once a second; one it knows never waits for another caller's fetch.
+// most once a second, in one fetch for all who wait, none longer than its ctx;
+// one it knows never waits for another caller's fetch.
 func (j *JWKS) Key(ctx context.Context, kid string) (ed25519.PublicKey, error) {
 	set := j.set.Load()
-	if key, ok := set.keys[kid]; ok {
-		if j.now().Sub(set.tried) < keysMaxAge || !j.fetching.TryLock() {
-			return key, nil
-		}
-	} else {
-		j.fetching.Lock()
+	key, known := set.keys[kid]
+	age := refetchAfter(known)
+	if j.now().Sub(set.tried) < age {
+		return set.find(kid)
 	}
-	defer j.fetching.Unlock()
-	set = j.set.Load()
-	if _, ok := set.keys[kid]; j.now().Sub(set.tried) >= refetchAfter(ok) {
-		set = j.refresh(ctx, set)
-	}
-	if key, ok := set.keys[kid]; ok {
+	fetching, started := j.fetching.join(func() (*keySet, error) { return j.refresh(ctx, age), nil })
+	if known && !started {
 		return key, nil
 	}
-	if set.err != nil {
-		return nil, set.err
+	set, err := fetching.wait(ctx)
+	switch {
+	case err == nil:
+		return set.find(kid)
+	case known:
+		return key, nil
+	}
+	return nil, fmt.Errorf("wait for the signing keys: %w", err)
+}
+
+func (s *keySet) find(kid string) (ed25519.PublicKey, error) {
+	if key, ok := s.keys[kid]; ok {
+		return key, nil
+	}
+	if s.err != nil {
+		return nil, s.err
 	}
 	return nil, ErrUnknownKey
 }
@@ -82,13 +90,18 @@ func refetchAfter(known bool) time.Duration {
 	return keysMinAge
 }
 
-func (j *JWKS) refresh(ctx context.Context, old *keySet) *keySet {
-	fresh := &keySet{keys: old.keys, tried: j.now()}
-	keys, err := j.fetch(ctx)
-	if err == nil {
-		fresh.keys = keys
+// refresh fetches, unless a fetch ended since the caller looked. The age of
+// what it brings counts from its end, so that a failure is remembered too.
+func (j *JWKS) refresh(ctx context.Context, age time.Duration) *keySet {
+	old := j.set.Load()
+	if j.now().Sub(old.tried) < age {
+		return old
 	}
-	fresh.err = err
+	keys, err := j.fetch(ctx)
+	if err != nil {
+		keys = old.keys
+	}
+	fresh := &keySet{keys: keys, tried: j.now(), err: err}
 	j.set.Store(fresh)
 	return fresh
 }

@@ -66,7 +66,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	s.Audit.InfoContext(ctx, "account registered", "account", id, "name", r.Name, "kind", r.Kind)
 	done := Registered{Account: account, RecoveryKey: recoveryKey}
 	if account.Email != "" {
-		done.VerificationExpires = s.sendOrQueue(ctx, account, PurposeVerify)
+		done.VerificationExpires = s.sendLinkOrQueue(ctx, account)
 	}
 	return done, nil
 }

@@ -32,14 +32,11 @@ func (s *Service) VerifyEmail(ctx context.Context, given secret.Secret) error {
 	if !secret.Check(secret.PrefixEmailToken, given.Reveal()) {
 		return ErrProof
 	}
-	proof, err := s.Store.TakeVerification(ctx, s.Peppers.Candidates(given), s.Now())
+	accountID, err := s.Store.VerifyEmail(ctx, s.Peppers.Candidates(given), s.Now())
 	if err != nil {
 		return fmt.Errorf("use a verification link: %w", notFoundIs(err, ErrProof))
 	}
-	if err := s.Store.VerifyEmail(ctx, proof.AccountID, proof.Email, s.Now()); err != nil {
-		return fmt.Errorf("verify the address of %s: %w", proof.AccountID, notFoundIs(err, ErrProof))
-	}
-	s.Audit.InfoContext(ctx, "e-mail verified", "account", proof.AccountID)
+	s.Audit.InfoContext(ctx, "e-mail verified", "account", accountID)
 	return nil
 }
 
@@ -56,62 +53,88 @@ func (s *Service) ResendVerification(ctx context.Context, accountID string) (*ti
 	case account.EmailVerifiedAt != nil:
 		return nil, fault.ErrConflict.Say("The e-mail address is verified already.")
 	}
-	return s.sendOrQueue(ctx, account, PurposeVerify), nil
+	return s.sendLinkOrQueue(ctx, account), nil
 }
 
-// sendOrQueue tries to send at once, for a moment; what cannot be sent is
-// queued. It returns when the proof in the mail ends, or nil where it was not
-// sent.
-func (s *Service) sendOrQueue(ctx context.Context, account Account, purpose Purpose) *time.Time {
+// sendLinkOrQueue tries to send a link at once, for a moment; what cannot be
+// sent is queued. It returns when the link ends, or nil where it was not sent.
+func (s *Service) sendLinkOrQueue(ctx context.Context, account Account) *time.Time {
 	if s.Mailer == nil {
 		return nil
 	}
 	try, cancel := context.WithTimeout(ctx, firstTryTimeout)
 	defer cancel()
-	expires, err := s.send(try, account, purpose)
+	expires, err := s.sendLink(try, account)
 	if err == nil {
 		return &expires
 	}
 	if errors.Is(err, mail.ErrRefused) {
-		s.Audit.WarnContext(ctx, "mail was refused", "account", account.ID, "purpose", purpose, "error", err)
+		s.Audit.WarnContext(ctx, "mail was refused", "account", account.ID, "purpose", PurposeVerify, "error", err)
 		return nil
 	}
 	now := s.Now()
 	queued := s.Store.QueueMail(ctx, MailJob{
-		AccountID: account.ID, Purpose: purpose, Attempts: 1, Due: now.Add(time.Second), ExpiresAt: now.Add(verificationMailTTL),
+		AccountID: account.ID, Purpose: PurposeVerify, Attempts: 1, Due: now.Add(time.Second), ExpiresAt: now.Add(verificationMailTTL),
 	})
 	s.Audit.WarnContext(ctx, "mail was not sent, it is tried again",
-		"account", account.ID, "purpose", purpose, "error", errors.Join(err, queued))
+		"account", account.ID, "purpose", PurposeVerify, "error", errors.Join(err, queued))
 	return nil
 }
 
-// send makes a proof, keeps its hash and mails it.
-func (s *Service) send(ctx context.Context, account Account, purpose Purpose) (time.Time, error) {
-	proof := Proof{Purpose: purpose, AccountID: account.ID, Email: account.Email}
-	var message mail.Message
-	if purpose == PurposeVerify {
-		value, err := s.Maker.EmailToken()
-		if err != nil {
-			return time.Time{}, err
-		}
-		proof.Secret, proof.ExpiresAt = s.Peppers.Hash(value), s.Now().Add(verificationTTL)
-		message = mail.Verification(account.Email, s.config.PublicURL, account.Name, value, proof.ExpiresAt)
-	} else {
-		code, err := s.Maker.RecoveryCode()
-		if err != nil {
-			return time.Time{}, err
-		}
-		canonical, _ := secret.ParseCode(code.Reveal()) // what the maker made is a code
-		proof.Secret, proof.ExpiresAt = s.Peppers.Hash(canonical), s.Now().Add(codeTTL)
-		message = mail.Recovery(account.Email, s.config.PublicURL, account.ID, account.Name, code, proof.ExpiresAt)
+// sendLink makes a link, keeps the hash of its token and mails it. It returns
+// when the link ends.
+func (s *Service) sendLink(ctx context.Context, account Account) (time.Time, error) {
+	value, err := s.Maker.EmailToken()
+	if err != nil {
+		return time.Time{}, err
 	}
-	if err := s.Store.InsertProof(ctx, proof); err != nil {
-		return time.Time{}, fmt.Errorf("keep the %s proof of %s: %w", purpose, account.ID, err)
+	link := Proof{
+		AccountID: account.ID, Email: account.Email, Secret: s.Peppers.Hash(value), ExpiresAt: s.Now().Add(verificationTTL),
 	}
+	if err := s.Store.InsertLink(ctx, link); err != nil {
+		return time.Time{}, fmt.Errorf("keep the link of %s: %w", account.ID, err)
+	}
+	message := mail.Verification(account.Email, s.config.PublicURL, account.Name, value, link.ExpiresAt)
 	if err := s.Mailer.Send(ctx, message); err != nil {
-		return time.Time{}, fmt.Errorf("mail the %s proof of %s: %w", purpose, account.ID, err)
+		return time.Time{}, fmt.Errorf("mail the link of %s: %w", account.ID, err)
 	}
-	return proof.ExpiresAt, nil
+	return link.ExpiresAt, nil
+}
+
+// sendCode makes a recovery code, keeps its hash and mails it, unless one that
+// was mailed still lives.
+func (s *Service) sendCode(ctx context.Context, account Account) error {
+	value, err := s.Maker.RecoveryCode()
+	if err != nil {
+		return err
+	}
+	canonical, _ := secret.ParseCode(value.Reveal()) // what the maker made is a code
+	code := Proof{
+		AccountID: account.ID, Email: account.Email, Secret: s.Peppers.Hash(canonical), ExpiresAt: s.Now().Add(codeTTL),
+	}
+	err = s.Store.InsertCode(ctx, code, s.Now())
+	if errors.Is(err, fault.ErrConflict) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("keep the recovery code of %s: %w", account.ID, err)
+	}
+	message := mail.Recovery(account.Email, s.config.PublicURL, account.ID, account.Name, value, code.ExpiresAt)
+	if err := s.Mailer.Send(ctx, message); err != nil {
+		return fmt.Errorf("mail the recovery code of %s: %w", account.ID, err)
+	}
+	if err := s.Store.CodeSent(ctx, account.ID, code.Secret); err != nil {
+		return fmt.Errorf("note that the recovery code of %s was sent: %w", account.ID, err)
+	}
+	return nil
+}
+
+func (s *Service) send(ctx context.Context, account Account, purpose Purpose) error {
+	if purpose == PurposeRecover {
+		return s.sendCode(ctx, account)
+	}
+	_, err := s.sendLink(ctx, account)
+	return err
 }
 
 // SendDue sends one mail that is due and reports whether there was one. It is
@@ -131,7 +154,7 @@ func (s *Service) SendDue(ctx context.Context) (bool, error) {
 		return true, s.Store.DropMail(ctx, job)
 	}
 	if err == nil {
-		_, err = s.send(ctx, account, job.Purpose)
+		err = s.send(ctx, account, job.Purpose)
 	}
 	if err == nil {
 		return true, s.Store.DropMail(ctx, job)

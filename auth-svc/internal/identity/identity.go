@@ -112,12 +112,15 @@ type Profile struct {
 
 // A Key is a long-lived credential of an account.
 type Key struct {
-	ID         string
-	AccountID  string
-	Name       string
-	Secret     secret.Hashed
-	Scopes     token.Scopes
-	CreatedAt  time.Time
+	ID        string
+	AccountID string
+	Name      string
+	Secret    secret.Hashed
+	Scopes    token.Scopes
+	CreatedAt time.Time
+	// Lives is for how long the key was made, 0 without end; ExpiresAt is
+	// sooner than that where a rotation's overlap ends it.
+	Lives      time.Duration
 	ExpiresAt  *time.Time
 	RevokedAt  *time.Time
 	LastUsedAt *time.Time // written coarsely

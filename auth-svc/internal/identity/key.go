@@ -36,8 +36,7 @@ func (s *Service) CreateKey(ctx context.Context, accountID string, n NewKey) (Ke
 	}
 	key.Name, key.Scopes = n.Name, n.scopes()
 	if n.ExpiresInDays != nil {
-		expires := key.CreatedAt.AddDate(0, 0, *n.ExpiresInDays)
-		key.ExpiresAt = &expires
+		key.live(time.Duration(*n.ExpiresInDays) * 24 * time.Hour)
 	}
 	if err := s.Store.InsertKey(ctx, key, s.config.Limits.KeysPerAccount); err != nil {
 		return Key{}, secret.Secret{}, fmt.Errorf("create a key of %s: %w", accountID, err)
@@ -98,9 +97,19 @@ func (s *Service) makeKey(accountID string) (Key, secret.Secret, error) {
 	return Key{ID: id, AccountID: accountID, Secret: s.Peppers.Hash(value), CreatedAt: s.Now()}, value, nil
 }
 
-// Keys lists the keys of an account, newest first, those that ended too.
+// live has a key end when it has lived for a time; 0 is without end.
+func (k *Key) live(lives time.Duration) {
+	k.Lives = lives
+	if lives > 0 {
+		expires := k.CreatedAt.Add(lives)
+		k.ExpiresAt = &expires
+	}
+}
+
+// Keys lists the keys of an account, newest first: every live one, and the
+// newest of those that have ended.
 func (s *Service) Keys(ctx context.Context, accountID string) ([]Key, error) {
-	keys, err := s.Store.Keys(ctx, accountID)
+	keys, err := s.Store.Keys(ctx, accountID, s.Now())
 	if err != nil {
 		return nil, fmt.Errorf("list the keys of %s: %w", accountID, err)
 	}
@@ -118,8 +127,9 @@ func (s *Service) RevokeKey(ctx context.Context, accountID, keyID string) error 
 
 var errKeyEnded = fault.ErrNotFound.Say("The key has ended; create another.")
 
-// RotateKey makes a key of the same name, scopes and lifetime. The old one
-// serves for overlapSeconds more (0: ends at once, with its tokens).
+// RotateKey makes a key of the same name, scopes and length of life. The old
+// one serves for overlapSeconds more (0: ends at once, with its tokens), and
+// meanwhile both count towards the quota.
 func (s *Service) RotateKey(ctx context.Context, accountID, keyID string, overlapSeconds int) (Key, secret.Secret, error) {
 	if overlapSeconds < 0 || overlapSeconds > maxOverlapSeconds {
 		return Key{}, secret.Secret{}, fault.Field("overlap_seconds", "must be from 0 to %d", maxOverlapSeconds)
@@ -136,12 +146,9 @@ func (s *Service) RotateKey(ctx context.Context, accountID, keyID string, overla
 		return Key{}, secret.Secret{}, err
 	}
 	fresh.Name, fresh.Scopes = old.Name, old.Scopes
-	if old.ExpiresAt != nil {
-		expires := fresh.CreatedAt.Add(old.ExpiresAt.Sub(old.CreatedAt))
-		fresh.ExpiresAt = &expires
-	}
+	fresh.live(old.Lives)
 	until := fresh.CreatedAt.Add(time.Duration(overlapSeconds) * time.Second)
-	err = s.Store.RotateKey(ctx, old, fresh, fresh.CreatedAt, until)
+	err = s.Store.RotateKey(ctx, old, fresh, until, s.config.Limits.KeysPerAccount)
 	if errors.Is(err, fault.ErrNotFound) {
 		return Key{}, secret.Secret{}, errKeyEnded
 	}

@@ -10,10 +10,6 @@ import (
 	"chatplatform.io/svckit/fault"
 )
 
-// maxCodeAttempts bounds the guesses at one mailed code of 80 bits. It is far
-// above what a person needs, so that a stranger cannot use a code up.
-const maxCodeAttempts = 100
-
 // maxCode is how long a code may be as a person types it.
 const maxCode = 64
 
@@ -27,7 +23,7 @@ func (s *Service) ReplaceRecoveryKey(ctx context.Context, account Account, revok
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	err = s.Store.ReplaceRecovery(ctx, account.ID, &account.Recovery, s.Peppers.Hash(fresh), revokeKeys, s.Now())
+	err = s.Store.ReplaceRecovery(ctx, account.ID, account.Recovery, s.Peppers.Hash(fresh), revokeKeys, s.Now())
 	if err != nil {
 		return secret.Secret{}, fmt.Errorf("replace the recovery key of %s: %w", account.ID, notFoundIs(err, ErrCredential))
 	}
@@ -37,15 +33,18 @@ func (s *Service) ReplaceRecoveryKey(ctx context.Context, account Account, revok
 
 // RequestRecovery has a code mailed to the verified address of an account, if
 // there is such an account and address; whether there is, the caller cannot
-// tell, neither by the answer nor by its time.
+// tell, neither by the answer nor by its time. While a code lives no other is
+// mailed: a stranger, who knows the id as everybody does, can neither void the
+// owner's code nor fill the mailbox. Guesses are not counted against a code of
+// 80 bits either, only against those who guess.
 func (s *Service) RequestRecovery(ctx context.Context, accountID string) error {
 	if !secret.CheckID(secret.PrefixAgent, accountID) {
 		return ErrAgentID
 	}
 	now := s.Now()
-	err := s.Store.QueueMail(ctx, MailJob{
+	err := s.Store.QueueMailOnce(ctx, MailJob{
 		AccountID: accountID, Purpose: PurposeRecover, Due: now, ExpiresAt: now.Add(recoveryMailTTL),
-	})
+	}, now)
 	if err != nil {
 		return fmt.Errorf("queue a recovery mail of %s: %w", accountID, err)
 	}
@@ -67,21 +66,18 @@ func (s *Service) ConfirmRecovery(ctx context.Context, accountID, typed string) 
 	if !ok {
 		return secret.Secret{}, ErrCode
 	}
-	proof, err := s.Store.TryRecovery(ctx, accountID, s.Now(), maxCodeAttempts)
+	proof, err := s.Store.Code(ctx, accountID, s.Now())
 	if err != nil && !errors.Is(err, fault.ErrNotFound) {
 		return secret.Secret{}, fmt.Errorf("confirm the recovery of %s: %w", accountID, err)
 	}
 	if !s.Peppers.Verify(code, proof.Secret) {
 		return secret.Secret{}, ErrCode
 	}
-	if err := s.Store.DropRecovery(ctx, accountID, proof.Secret); err != nil {
-		return secret.Secret{}, fmt.Errorf("use the recovery code of %s: %w", accountID, notFoundIs(err, ErrCode))
-	}
 	fresh, err := s.Maker.RecoveryKey()
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	err = s.Store.ReplaceRecovery(ctx, accountID, nil, s.Peppers.Hash(fresh), true, s.Now())
+	err = s.Store.Recover(ctx, accountID, proof.Secret, s.Peppers.Hash(fresh), s.Now())
 	if err != nil {
 		return secret.Secret{}, fmt.Errorf("recover %s: %w", accountID, notFoundIs(err, ErrCode))
 	}

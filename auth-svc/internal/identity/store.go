@@ -26,13 +26,10 @@ type Store interface {
 	// UpdateProfile sets the fields that are not nil, tells the change feed and
 	// returns the account; fault.ErrNotFound.
 	UpdateProfile(ctx context.Context, id string, p ProfilePatch, at time.Time) (Account, error)
-	// VerifyEmail marks address as verified where it is still the account's;
-	// fault.ErrNotFound.
-	VerifyEmail(ctx context.Context, id, address string, at time.Time) error
 	// ReplaceRecovery swaps the hash of the recovery key; with revokeKeys every
 	// key is revoked too, and the change feed told. fault.ErrNotFound where the
-	// account is gone or old is no longer its hash (nil: whatever it is).
-	ReplaceRecovery(ctx context.Context, id string, old *secret.Hashed, fresh secret.Hashed, revokeKeys bool, at time.Time) error
+	// account is gone or old is no longer its hash.
+	ReplaceRecovery(ctx context.Context, id string, old, fresh secret.Hashed, revokeKeys bool, at time.Time) error
 	// DeleteAccount leaves a tombstone, revokes the keys and tells the change
 	// feed; fault.ErrNotFound.
 	DeleteAccount(ctx context.Context, id string, content Content, at time.Time) error
@@ -40,8 +37,9 @@ type Store interface {
 	// InsertKey keeps a new key; fault.ErrQuota where the account has most
 	// live ones already, fault.ErrNotFound where it is deleted.
 	InsertKey(ctx context.Context, k Key, most int) error
-	// Keys gives all keys of an account, newest first.
-	Keys(ctx context.Context, accountID string) ([]Key, error)
+	// Keys gives every key of an account that is live at now, and up to 500 of
+	// those that have ended, newest first.
+	Keys(ctx context.Context, accountID string, now time.Time) ([]Key, error)
 	// Key finds one key; fault.ErrNotFound.
 	Key(ctx context.Context, accountID, keyID string) (Key, error)
 	// KeyBySecret finds the key with one of the hashes, by one query;
@@ -50,10 +48,11 @@ type Store interface {
 	// RevokeKey revokes a key and tells the change feed; once revoked it stays
 	// as it is. fault.ErrNotFound.
 	RevokeKey(ctx context.Context, accountID, keyID string, at time.Time) error
-	// RotateKey keeps fresh and ends old at until (at once, and told to the
-	// change feed, where until is not after now); fault.ErrNotFound where old
-	// is no longer live.
-	RotateKey(ctx context.Context, old, fresh Key, now, until time.Time) error
+	// RotateKey keeps fresh and ends old at until, or, where that is not after
+	// fresh.CreatedAt, at once, and tells the change feed. fault.ErrNotFound
+	// where old is no longer live; fault.ErrQuota where old lives on and the
+	// account has most live keys already.
+	RotateKey(ctx context.Context, old, fresh Key, until time.Time, most int) error
 	// TouchKeys writes when keys were last used.
 	TouchKeys(ctx context.Context, used []KeyUse) error
 
@@ -63,22 +62,33 @@ type Store interface {
 	// TokenRevoked tells whether it was.
 	TokenRevoked(ctx context.Context, tokenID string) (bool, error)
 
-	// InsertProof keeps the hash of a one-time secret that was mailed; one of
-	// the same account and purpose is replaced.
-	InsertProof(ctx context.Context, p Proof) error
-	// TakeVerification removes and returns the live proof of a mailed link
-	// with one of the hashes; fault.ErrNotFound.
-	TakeVerification(ctx context.Context, hashes []secret.Hashed, now time.Time) (Proof, error)
-	// TryRecovery counts an attempt at the account's live code and returns it;
-	// fault.ErrNotFound where there is none or its attempts are used up.
-	TryRecovery(ctx context.Context, accountID string, now time.Time, most int) (Proof, error)
-	// DropRecovery forgets the account's code; fault.ErrNotFound where another
-	// caller has used it.
-	DropRecovery(ctx context.Context, accountID string, hash secret.Hashed) error
+	// InsertLink keeps the hash of a link's token that is mailed; one of the
+	// same account is replaced.
+	InsertLink(ctx context.Context, p Proof) error
+	// VerifyEmail spends the live link with one of the hashes, marks the
+	// address that it was mailed to as verified and returns its account;
+	// fault.ErrNotFound where there is no such link, or the address is no
+	// longer the account's.
+	VerifyEmail(ctx context.Context, hashes []secret.Hashed, at time.Time) (accountID string, err error)
+
+	// InsertCode keeps the hash of a recovery code that is mailed. A live one
+	// of the same account that was sent stays, and it is fault.ErrConflict; any
+	// other is replaced.
+	InsertCode(ctx context.Context, p Proof, now time.Time) error
+	// CodeSent notes that the relay has the mail with the code.
+	CodeSent(ctx context.Context, accountID string, code secret.Hashed) error
+	// Code finds the account's live recovery code; fault.ErrNotFound.
+	Code(ctx context.Context, accountID string, now time.Time) (Proof, error)
+	// Recover spends the account's live code, swaps the hash of its recovery
+	// key, revokes every key and tells the change feed; fault.ErrNotFound where
+	// another caller has used the code, or the account is gone.
+	Recover(ctx context.Context, accountID string, code, fresh secret.Hashed, at time.Time) error
 
 	// QueueMail asks for a mail; one of the same account and purpose that
 	// still waits is replaced.
 	QueueMail(ctx context.Context, m MailJob) error
+	// QueueMailOnce is QueueMail, but one that still waits stays as it is.
+	QueueMailOnce(ctx context.Context, m MailJob, now time.Time) error
 	// LeaseMail takes the mail that has been due longest and puts it off to
 	// until, so that nobody else takes it meanwhile; fault.ErrNotFound where
 	// none is due.
@@ -127,7 +137,6 @@ const (
 
 // A Proof is a one-time secret that was mailed, kept as its hash.
 type Proof struct {
-	Purpose   Purpose
 	AccountID string
 	Email     string
 	Secret    secret.Hashed
@@ -163,6 +172,6 @@ type Change struct {
 	AccountID string
 	At        time.Time
 	TokenID   string   // token_revoked
-	KeyIDs    []string // keys_revoked
+	KeyIDs    []string // keys_revoked: at most 100
 	Content   Content  // account_deleted
 }

@@ -3,6 +3,7 @@ package mongostore
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -189,21 +190,11 @@ func (s *Store) UpdateProfile(ctx context.Context, id string, p identity.Profile
 	return doc.account(), err
 }
 
-// VerifyEmail implements identity.Store.
-func (s *Store) VerifyEmail(ctx context.Context, id, address string, at time.Time) error {
-	return matched(s.db.Collection(accounts).UpdateOne(ctx,
-		append(living(id), bson.E{Key: "email", Value: address}),
-		set(bson.D{{Key: "email_verified_at", Value: at}})))
-}
-
 // ReplaceRecovery implements identity.Store.
 func (s *Store) ReplaceRecovery(
-	ctx context.Context, id string, old *secret.Hashed, fresh secret.Hashed, revokeKeys bool, at time.Time,
+	ctx context.Context, id string, old, fresh secret.Hashed, revokeKeys bool, at time.Time,
 ) error {
-	filter := living(id)
-	if old != nil {
-		filter = append(filter, bson.E{Key: "recovery.hash", Value: old.Hash})
-	}
+	filter := append(living(id), bson.E{Key: "recovery.hash", Value: old.Hash})
 	return s.db.Transact(ctx, func(ctx context.Context) error {
 		err := matched(s.db.Collection(accounts).UpdateOne(ctx, filter,
 			set(bson.D{{Key: "recovery", Value: hashedOf(fresh)}})))
@@ -250,20 +241,34 @@ func forgotten() bson.D {
 	return fields
 }
 
+// keysPerChange bounds the ids that one change names, so that a full page of
+// changes stays far below what its readers take.
+const keysPerChange = 100
+
+// outlived is longer than a token is taken after the end of its key: what
+// ended earlier need not be revoked.
+const outlived = time.Hour
+
 // revokeAll ends every live key of an account, inside a transaction.
 func (s *Store) revokeAll(ctx context.Context, id string, at time.Time) error {
-	live := bson.D{{Key: "account", Value: id}, {Key: "revoked_at", Value: nil}}
+	live := liveKeys(id, at.Add(-outlived))
 	docs, err := findAll[keyDoc](ctx, s.db.Collection(keys), live, options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}))
 	if err != nil || len(docs) == 0 {
 		return err
-	}
-	ended := make([]string, len(docs))
-	for i, doc := range docs {
-		ended[i] = doc.ID
 	}
 	_, err = s.db.Collection(keys).UpdateMany(ctx, live, set(bson.D{{Key: "revoked_at", Value: at}}))
 	if err != nil {
 		return mongodb.Fault(err)
 	}
-	return s.appendChange(ctx, identity.Change{Kind: identity.ChangeKeysRevoked, AccountID: id, At: at, KeyIDs: ended})
+	for part := range slices.Chunk(docs, keysPerChange) {
+		ended := make([]string, len(part))
+		for i, doc := range part {
+			ended[i] = doc.ID
+		}
+		err := s.appendChange(ctx, identity.Change{Kind: identity.ChangeKeysRevoked, AccountID: id, At: at, KeyIDs: ended})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package mongostore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -22,6 +23,7 @@ type keyDoc struct {
 	Pepper     int        `bson:"pepper"`
 	Scopes     []string   `bson:"scopes"`
 	CreatedAt  time.Time  `bson:"created_at"`
+	LivesMS    int64      `bson:"lives_ms,omitempty"` // milliseconds; 0: without end
 	ExpiresAt  *time.Time `bson:"expires_at,omitempty"`
 	RevokedAt  *time.Time `bson:"revoked_at,omitempty"`
 	LastUsedAt *time.Time `bson:"last_used_at,omitempty"`
@@ -30,14 +32,15 @@ type keyDoc struct {
 func keyDocOf(k identity.Key) keyDoc {
 	return keyDoc{
 		ID: k.ID, Account: k.AccountID, Name: k.Name, Hash: k.Secret.Hash, Pepper: k.Secret.Version,
-		Scopes: k.Scopes, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
+		Scopes: k.Scopes, CreatedAt: k.CreatedAt, LivesMS: k.Lives.Milliseconds(), ExpiresAt: k.ExpiresAt,
 	}
 }
 
 func (d keyDoc) key() identity.Key {
 	return identity.Key{
 		ID: d.ID, AccountID: d.Account, Name: d.Name, Secret: secret.Hashed{Hash: d.Hash, Version: d.Pepper},
-		Scopes: d.Scopes, CreatedAt: d.CreatedAt, ExpiresAt: d.ExpiresAt, RevokedAt: d.RevokedAt, LastUsedAt: d.LastUsedAt,
+		Scopes: d.Scopes, CreatedAt: d.CreatedAt, Lives: time.Duration(d.LivesMS) * time.Millisecond,
+		ExpiresAt: d.ExpiresAt, RevokedAt: d.RevokedAt, LastUsedAt: d.LastUsedAt,
 	}
 }
 
@@ -46,42 +49,68 @@ func keyOf(accountID, keyID string) bson.D {
 	return bson.D{{Key: "account", Value: accountID}, {Key: "_id", Value: keyID}}
 }
 
-// InsertKey implements identity.Store. It touches the account's document, so
-// that of two that would pass the quota, or meet a deletion, one is tried
-// again.
+// InsertKey implements identity.Store.
 func (s *Store) InsertKey(ctx context.Context, k identity.Key, most int) error {
 	return s.db.Transact(ctx, func(ctx context.Context) error {
-		err := matched(s.db.Collection(accounts).UpdateOne(ctx, living(k.AccountID),
-			set(bson.D{{Key: "keys_changed_at", Value: k.CreatedAt}, {Key: "keys_changed_by", Value: k.ID}})))
-		if err != nil {
+		if err := s.claimKeys(ctx, k); err != nil {
 			return err
 		}
-		live, err := s.db.Collection(keys).CountDocuments(ctx, bson.D{
-			{Key: "account", Value: k.AccountID},
-			{Key: "revoked_at", Value: nil},
-			{Key: "$or", Value: bson.A{
-				bson.D{{Key: "expires_at", Value: nil}},
-				bson.D{unexpired(k.CreatedAt)},
-			}},
-		}, options.Count().SetLimit(int64(most)))
-		if err != nil {
-			return mongodb.Fault(err)
+		if err := s.withinQuota(ctx, k, most); err != nil {
+			return err
 		}
-		if live >= int64(most) {
-			return fault.ErrQuota.Say("The account has %d live keys, which is the most; revoke one first.", live).With("quota", "keys").With("limit", most)
-		}
-		_, err = s.db.Collection(keys).InsertOne(ctx, keyDocOf(k))
+		_, err := s.db.Collection(keys).InsertOne(ctx, keyDocOf(k))
 		return mongodb.Fault(err)
 	})
 }
 
-// keysShown bounds the list of an account's keys, ended ones included.
-const keysShown = 500
+// claimKeys touches the account's document inside a transaction that makes k,
+// so that of two that would pass the quota, or meet a deletion, one is tried
+// again. fault.ErrNotFound where the account is gone.
+func (s *Store) claimKeys(ctx context.Context, k identity.Key) error {
+	return matched(s.db.Collection(accounts).UpdateOne(ctx, living(k.AccountID),
+		set(bson.D{{Key: "keys_changed_at", Value: k.CreatedAt}, {Key: "keys_changed_by", Value: k.ID}})))
+}
 
-// Keys implements identity.Store.
-func (s *Store) Keys(ctx context.Context, accountID string) ([]identity.Key, error) {
-	docs, err := findAll[keyDoc](ctx, s.db.Collection(keys), bson.D{{Key: "account", Value: accountID}},
-		options.Find().SetSort(bson.D{{Key: "created_at", Value: -1}}).SetLimit(keysShown))
+// withinQuota is fault.ErrQuota where the account has most live keys without k.
+func (s *Store) withinQuota(ctx context.Context, k identity.Key, most int) error {
+	live, err := s.db.Collection(keys).CountDocuments(ctx, liveKeys(k.AccountID, k.CreatedAt), options.Count().SetLimit(int64(most)))
+	if err != nil {
+		return mongodb.Fault(err)
+	}
+	if live >= int64(most) {
+		return fault.ErrQuota.Say("The account has %d live keys, which is the most; revoke one first.", live).With("quota", "keys").With("limit", most)
+	}
+	return nil
+}
+
+// liveKeys finds the keys of an account that are live at an instant.
+func liveKeys(accountID string, at time.Time) bson.D {
+	return bson.D{
+		{Key: "account", Value: accountID},
+		{Key: "revoked_at", Value: nil},
+		{Key: "$or", Value: bson.A{bson.D{{Key: "expires_at", Value: nil}}, bson.D{unexpired(at)}}},
+	}
+}
+
+// endedShown bounds how many ended keys of an account are listed.
+const endedShown = 500
+
+// Keys implements identity.Store. Live keys are bounded by their quota.
+func (s *Store) Keys(ctx context.Context, accountID string, now time.Time) ([]identity.Key, error) {
+	newest := bson.D{{Key: "created_at", Value: -1}}
+	live, err := findAll[keyDoc](ctx, s.db.Collection(keys), liveKeys(accountID, now), options.Find().SetSort(newest))
+	if err != nil {
+		return nil, err
+	}
+	ended, err := findAll[keyDoc](ctx, s.db.Collection(keys), bson.D{
+		{Key: "account", Value: accountID},
+		{Key: "$or", Value: bson.A{
+			bson.D{{Key: "revoked_at", Value: bson.D{{Key: "$ne", Value: nil}}}},
+			bson.D{{Key: "expires_at", Value: bson.D{{Key: "$lte", Value: now}}}},
+		}},
+	}, options.Find().SetSort(newest).SetLimit(endedShown))
+	docs := slices.Concat(live, ended)
+	slices.SortStableFunc(docs, func(a, b keyDoc) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	found := make([]identity.Key, len(docs))
 	for i, doc := range docs {
 		found[i] = doc.key()
@@ -129,9 +158,17 @@ func (s *Store) revokeOne(ctx context.Context, accountID, keyID string, at time.
 }
 
 // RotateKey implements identity.Store.
-func (s *Store) RotateKey(ctx context.Context, old, fresh identity.Key, now, until time.Time) error {
+func (s *Store) RotateKey(ctx context.Context, old, fresh identity.Key, until time.Time, most int) error {
 	return s.db.Transact(ctx, func(ctx context.Context) error {
-		if err := s.endKey(ctx, keyOf(old.AccountID, old.ID), now, until); err != nil {
+		if err := s.claimKeys(ctx, fresh); err != nil {
+			return err
+		}
+		if until.After(fresh.CreatedAt) { // two keys in place of one
+			if err := s.withinQuota(ctx, fresh, most); err != nil {
+				return err
+			}
+		}
+		if err := s.endKey(ctx, keyOf(old.AccountID, old.ID), fresh.CreatedAt, until); err != nil {
 			return err
 		}
 		_, err := s.db.Collection(keys).InsertOne(ctx, keyDocOf(fresh))

@@ -2,6 +2,7 @@ package mongostore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -27,7 +28,7 @@ type codeDoc struct {
 	Account   string    `bson:"_id"`
 	Secret    hashedDoc `bson:"secret"`
 	Email     string    `bson:"email"`
-	Attempts  int       `bson:"attempts"`
+	Sent      bool      `bson:"sent,omitempty"` // the relay has the mail
 	ExpiresAt time.Time `bson:"expires_at"`
 }
 
@@ -40,14 +41,8 @@ type mailDoc struct {
 	ExpiresAt time.Time        `bson:"expires_at"`
 }
 
-// InsertProof implements identity.Store.
-func (s *Store) InsertProof(ctx context.Context, p identity.Proof) error {
-	if p.Purpose == identity.PurposeRecover {
-		_, err := s.db.Collection(recoveryCodes).ReplaceOne(ctx, byID(p.AccountID), codeDoc{
-			Account: p.AccountID, Secret: hashedOf(p.Secret), Email: p.Email, ExpiresAt: p.ExpiresAt,
-		}, options.Replace().SetUpsert(true))
-		return mongodb.Fault(err)
-	}
+// InsertLink implements identity.Store.
+func (s *Store) InsertLink(ctx context.Context, p identity.Proof) error {
 	return s.db.Transact(ctx, func(ctx context.Context) error {
 		_, err := s.db.Collection(verifications).DeleteMany(ctx, bson.D{{Key: "account", Value: p.AccountID}})
 		if err != nil {
@@ -60,19 +55,24 @@ func (s *Store) InsertProof(ctx context.Context, p identity.Proof) error {
 	})
 }
 
-// TakeVerification implements identity.Store.
-func (s *Store) TakeVerification(ctx context.Context, hashes []secret.Hashed, now time.Time) (identity.Proof, error) {
+// VerifyEmail implements identity.Store.
+func (s *Store) VerifyEmail(ctx context.Context, hashes []secret.Hashed, at time.Time) (string, error) {
 	candidates := make([][]byte, len(hashes))
 	for i, h := range hashes {
 		candidates[i] = h.Hash
 	}
-	var doc verificationDoc
-	err := s.db.Collection(verifications).FindOneAndDelete(ctx,
-		append(among("_id", candidates), unexpired(now))).Decode(&doc)
-	return identity.Proof{
-		Purpose: identity.PurposeVerify, AccountID: doc.Account, Email: doc.Email,
-		Secret: secret.Hashed{Hash: doc.Hash, Version: doc.Pepper}, ExpiresAt: doc.ExpiresAt,
-	}, absent(err)
+	var link verificationDoc
+	err := s.db.Transact(ctx, func(ctx context.Context) error {
+		err := s.db.Collection(verifications).FindOneAndDelete(ctx,
+			append(among("_id", candidates), unexpired(at))).Decode(&link)
+		if err != nil {
+			return absent(err)
+		}
+		return matched(s.db.Collection(accounts).UpdateOne(ctx,
+			append(living(link.Account), bson.E{Key: "email", Value: link.Email}),
+			set(bson.D{{Key: "email_verified_at", Value: at}})))
+	})
+	return link.Account, err
 }
 
 // unexpired is the part of a filter that leaves out what has ended.
@@ -80,26 +80,60 @@ func unexpired(at time.Time) bson.E {
 	return bson.E{Key: "expires_at", Value: bson.D{{Key: "$gt", Value: at}}}
 }
 
-// TryRecovery implements identity.Store.
-func (s *Store) TryRecovery(ctx context.Context, accountID string, now time.Time, most int) (identity.Proof, error) {
-	var doc codeDoc
-	err := s.db.Collection(recoveryCodes).FindOneAndUpdate(ctx,
-		append(byID(accountID), unexpired(now), bson.E{Key: "attempts", Value: bson.D{{Key: "$lt", Value: most}}}),
-		bson.D{{Key: "$inc", Value: bson.D{{Key: "attempts", Value: 1}}}}).Decode(&doc)
-	return identity.Proof{
-		Purpose: identity.PurposeRecover, AccountID: doc.Account, Email: doc.Email,
-		Secret: doc.Secret.hashed(), ExpiresAt: doc.ExpiresAt,
-	}, absent(err)
+// InsertCode implements identity.Store.
+func (s *Store) InsertCode(ctx context.Context, p identity.Proof, now time.Time) error {
+	return s.db.Transact(ctx, func(ctx context.Context) error {
+		old, err := findOne[codeDoc](ctx, s.db.Collection(recoveryCodes), byID(p.AccountID))
+		if err != nil && !errors.Is(err, fault.ErrNotFound) {
+			return err
+		}
+		if old.Sent && old.ExpiresAt.After(now) {
+			return fault.ErrConflict
+		}
+		_, err = s.db.Collection(recoveryCodes).ReplaceOne(ctx, byID(p.AccountID), codeDoc{
+			Account: p.AccountID, Secret: hashedOf(p.Secret), Email: p.Email, ExpiresAt: p.ExpiresAt,
+		}, options.Replace().SetUpsert(true))
+		return mongodb.Fault(err)
+	})
 }
 
-// DropRecovery implements identity.Store.
-func (s *Store) DropRecovery(ctx context.Context, accountID string, hash secret.Hashed) error {
-	result, err := s.db.Collection(recoveryCodes).DeleteOne(ctx,
-		append(byID(accountID), bson.E{Key: "secret.hash", Value: hash.Hash}))
-	if err == nil && result.DeletedCount == 0 {
-		return fault.ErrNotFound
-	}
+// codeOf is the filter of an account's code, if it is still this one.
+func codeOf(accountID string, code secret.Hashed) bson.D {
+	return append(byID(accountID), bson.E{Key: "secret.hash", Value: code.Hash})
+}
+
+// CodeSent implements identity.Store. A code that was used meanwhile needs no
+// note.
+func (s *Store) CodeSent(ctx context.Context, accountID string, code secret.Hashed) error {
+	_, err := s.db.Collection(recoveryCodes).UpdateOne(ctx, codeOf(accountID, code), set(bson.D{{Key: "sent", Value: true}}))
 	return mongodb.Fault(err)
+}
+
+// Code implements identity.Store.
+func (s *Store) Code(ctx context.Context, accountID string, now time.Time) (identity.Proof, error) {
+	doc, err := findOne[codeDoc](ctx, s.db.Collection(recoveryCodes), append(byID(accountID), unexpired(now)))
+	return identity.Proof{
+		AccountID: doc.Account, Email: doc.Email, Secret: doc.Secret.hashed(), ExpiresAt: doc.ExpiresAt,
+	}, err
+}
+
+// Recover implements identity.Store.
+func (s *Store) Recover(ctx context.Context, accountID string, code, fresh secret.Hashed, at time.Time) error {
+	return s.db.Transact(ctx, func(ctx context.Context) error {
+		result, err := s.db.Collection(recoveryCodes).DeleteOne(ctx, append(codeOf(accountID, code), unexpired(at)))
+		if err != nil {
+			return mongodb.Fault(err)
+		}
+		if result.DeletedCount == 0 {
+			return fault.ErrNotFound
+		}
+		err = matched(s.db.Collection(accounts).UpdateOne(ctx, living(accountID),
+			set(bson.D{{Key: "recovery", Value: hashedOf(fresh)}})))
+		if err != nil {
+			return err
+		}
+		return s.revokeAll(ctx, accountID, at)
+	})
 }
 
 func mailID(m identity.MailJob) string { return m.AccountID + ":" + string(m.Purpose) }
@@ -109,6 +143,21 @@ func (s *Store) QueueMail(ctx context.Context, m identity.MailJob) error {
 	_, err := s.db.Collection(mails).ReplaceOne(ctx, byID(mailID(m)), mailDoc{
 		ID: mailID(m), Account: m.AccountID, Purpose: m.Purpose, Attempts: m.Attempts, Due: m.Due, ExpiresAt: m.ExpiresAt,
 	}, options.Replace().SetUpsert(true))
+	return mongodb.Fault(err)
+}
+
+// QueueMailOnce implements identity.Store.
+func (s *Store) QueueMailOnce(ctx context.Context, m identity.MailJob, now time.Time) error {
+	// What was given up waits only for the database to remove it.
+	_, err := s.db.Collection(mails).DeleteOne(ctx, append(byID(mailID(m)),
+		bson.E{Key: "expires_at", Value: bson.D{{Key: "$lte", Value: now}}}))
+	if err != nil {
+		return mongodb.Fault(err)
+	}
+	_, err = s.db.Collection(mails).UpdateOne(ctx, byID(mailID(m)), bson.D{{Key: "$setOnInsert", Value: bson.D{
+		{Key: "account", Value: m.AccountID}, {Key: "purpose", Value: m.Purpose}, {Key: "attempts", Value: m.Attempts},
+		{Key: "due", Value: m.Due}, {Key: "expires_at", Value: m.ExpiresAt},
+	}}}, options.UpdateOne().SetUpsert(true))
 	return mongodb.Fault(err)
 }
 

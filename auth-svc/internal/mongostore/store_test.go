@@ -3,12 +3,14 @@ package mongostore_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"chatplatform.io/auth-svc/internal/identity"
 	"chatplatform.io/auth-svc/internal/mongostore"
@@ -90,18 +92,17 @@ func TestWhatIsGoneIsNotFound(t *testing.T) {
 		name := "x"
 		_, err := s.UpdateProfile(t.Context(), id, identity.ProfilePatch{DisplayName: &name}, now())
 		require.ErrorIs(t, err, fault.ErrNotFound)
-		require.ErrorIs(t, s.VerifyEmail(t.Context(), id, "a@example.com", now()), fault.ErrNotFound)
-		require.ErrorIs(t, s.ReplaceRecovery(t.Context(), id, nil, hashed("x"), true, now()), fault.ErrNotFound)
+		require.ErrorIs(t, s.ReplaceRecovery(t.Context(), id, hashed("r"), hashed("x"), true, now()), fault.ErrNotFound)
 		require.ErrorIs(t, s.InsertKey(t.Context(), key(id, "k", "k"), 5), fault.ErrNotFound)
 		require.ErrorIs(t, s.RevokeKey(t.Context(), id, "k", now()), fault.ErrNotFound)
-		require.ErrorIs(t, s.RotateKey(t.Context(), key(id, "k", "k"), key(id, "f", "f"), now(), now()), fault.ErrNotFound)
+		require.ErrorIs(t, s.RotateKey(t.Context(), key(id, "k", "k"), key(id, "f", "f"), now(), 5), fault.ErrNotFound)
 		_, err = s.Key(t.Context(), id, "k")
 		require.ErrorIs(t, err, fault.ErrNotFound)
 		_, err = s.KeyBySecret(t.Context(), id, []secret.Hashed{hashed("k")})
 		require.ErrorIs(t, err, fault.ErrNotFound)
-		_, err = s.TryRecovery(t.Context(), id, now(), 5)
+		_, err = s.Code(t.Context(), id, now())
 		require.ErrorIs(t, err, fault.ErrNotFound)
-		require.ErrorIs(t, s.DropRecovery(t.Context(), id, hashed("x")), fault.ErrNotFound)
+		require.ErrorIs(t, s.Recover(t.Context(), id, hashed("c"), hashed("x"), now()), fault.ErrNotFound)
 	}
 	changes, err := s.Changes(t.Context(), 0, 10)
 	require.NoError(t, err)
@@ -110,12 +111,23 @@ func TestWhatIsGoneIsNotFound(t *testing.T) {
 
 func TestVerifyEmailOfAnotherAddress(t *testing.T) {
 	t.Parallel()
-	s, _ := open(t)
+	s, db := open(t)
 	a := account("a1", "ada")
 	a.Email = "new@example.com"
 	require.NoError(t, s.InsertAccount(t.Context(), a))
-	require.ErrorIs(t, s.VerifyEmail(t.Context(), "a1", "old@example.com", now()), fault.ErrNotFound)
-	require.NoError(t, s.VerifyEmail(t.Context(), "a1", "new@example.com", now()))
+	link := proof("1", now().Add(time.Hour))
+	link.Email = "old@example.com"
+	require.NoError(t, s.InsertLink(t.Context(), link))
+	_, err := s.VerifyEmail(t.Context(), []secret.Hashed{link.Secret}, now())
+	require.ErrorIs(t, err, fault.ErrNotFound)
+	n, err := db.Collection("verifications").CountDocuments(t.Context(), bson.D{})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n, "what changed nothing spent nothing")
+	link.Email = "new@example.com"
+	require.NoError(t, s.InsertLink(t.Context(), link))
+	id, err := s.VerifyEmail(t.Context(), []secret.Hashed{link.Secret}, now())
+	require.NoError(t, err)
+	require.Equal(t, "a1", id)
 	got, err := s.Account(t.Context(), "a1")
 	require.NoError(t, err)
 	require.NotNil(t, got.EmailVerifiedAt)
@@ -127,12 +139,12 @@ func TestReplaceRecoveryOfAnotherHash(t *testing.T) {
 	require.NoError(t, s.InsertAccount(t.Context(), account("a1", "ada")))
 	require.NoError(t, s.InsertKey(t.Context(), key("a1", "k1", "1"), 5))
 	old, wrong := hashed("r"), hashed("w")
-	require.ErrorIs(t, s.ReplaceRecovery(t.Context(), "a1", &wrong, hashed("x"), true, now()), fault.ErrNotFound)
+	require.ErrorIs(t, s.ReplaceRecovery(t.Context(), "a1", wrong, hashed("x"), true, now()), fault.ErrNotFound)
 	k, err := s.Key(t.Context(), "a1", "k1")
 	require.NoError(t, err)
 	require.Nil(t, k.RevokedAt, "a refusal revokes nothing")
-	require.NoError(t, s.ReplaceRecovery(t.Context(), "a1", &old, hashed("x"), false, now()))
-	require.NoError(t, s.ReplaceRecovery(t.Context(), "a1", nil, hashed("y"), true, now()))
+	require.NoError(t, s.ReplaceRecovery(t.Context(), "a1", old, hashed("x"), false, now()))
+	require.NoError(t, s.ReplaceRecovery(t.Context(), "a1", hashed("x"), hashed("y"), true, now()))
 	k, err = s.Key(t.Context(), "a1", "k1")
 	require.NoError(t, err)
 	require.NotNil(t, k.RevokedAt)
@@ -191,7 +203,7 @@ func TestKeys(t *testing.T) {
 	require.NoError(t, s.InsertKey(t.Context(), second, 2))
 	require.ErrorIs(t, s.InsertKey(t.Context(), key("a1", "k3", "3"), 2), fault.ErrQuota)
 
-	all, err := s.Keys(t.Context(), "a1")
+	all, err := s.Keys(t.Context(), "a1", now())
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Equal(t, "k2", all[0].ID, "newest first")
@@ -230,10 +242,76 @@ func TestRotateKeyThatHasEnded(t *testing.T) {
 	expired.ExpiresAt = &past
 	require.NoError(t, s.InsertKey(t.Context(), expired, 5))
 	for _, until := range []time.Time{now(), now().Add(time.Hour)} {
-		require.ErrorIs(t, s.RotateKey(t.Context(), expired, key("a1", "k2", "2"), now(), until), fault.ErrNotFound)
+		require.ErrorIs(t, s.RotateKey(t.Context(), expired, key("a1", "k2", "2"), until, 5), fault.ErrNotFound)
 	}
 	_, err := s.Key(t.Context(), "a1", "k2")
 	require.ErrorIs(t, err, fault.ErrNotFound, "what was refused left nothing")
+}
+
+func TestRotationsHoldTheQuota(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	require.NoError(t, s.InsertAccount(t.Context(), account("a1", "ada")))
+	first, second := key("a1", "k1", "1"), key("a1", "k2", "2")
+	require.NoError(t, s.InsertKey(t.Context(), first, 2))
+	require.NoError(t, s.InsertKey(t.Context(), second, 2))
+	later := now().Add(time.Hour)
+	require.ErrorIs(t, s.RotateKey(t.Context(), first, key("a1", "k3", "3"), later, 2), fault.ErrQuota)
+	k, err := s.Key(t.Context(), "a1", "k1")
+	require.NoError(t, err)
+	require.Nil(t, k.ExpiresAt, "what was refused ended nothing")
+	require.NoError(t, s.RotateKey(t.Context(), first, key("a1", "k4", "4"), now(), 2), "a replacement makes none more")
+
+	rotate := func(old, fresh string) func() error {
+		return func() error {
+			return s.RotateKey(t.Context(), key("a1", old, "x"), key("a1", fresh, fresh[1:]), later, 3)
+		}
+	}
+	one, other := both(rotate("k2", "k5"), rotate("k4", "k6"))
+	if one != nil {
+		one, other = other, one
+	}
+	require.NoError(t, one)
+	require.ErrorIs(t, other, fault.ErrQuota, "two at once do not pass it together")
+}
+
+func TestManyKeys(t *testing.T) {
+	t.Parallel()
+	s, db := open(t)
+	require.NoError(t, s.InsertAccount(t.Context(), account("a1", "ada")))
+	oldest := key("a1", "oldest", "o")
+	oldest.CreatedAt = now().Add(-time.Hour)
+	require.NoError(t, s.InsertKey(t.Context(), oldest, 1000))
+	insert := func(name string, count int, revoked any) {
+		docs := make([]any, count)
+		for i := range docs {
+			id := fmt.Sprintf("%s%d", name, i)
+			docs[i] = bson.D{{Key: "_id", Value: id}, {Key: "account", Value: "a1"}, {Key: "hash", Value: []byte(id)},
+				{Key: "created_at", Value: now()}, {Key: "revoked_at", Value: revoked}}
+		}
+		_, err := db.Collection("keys").InsertMany(t.Context(), docs)
+		require.NoError(t, err)
+	}
+	insert("ended", 600, now())
+	listed, err := s.Keys(t.Context(), "a1", now())
+	require.NoError(t, err)
+	require.Len(t, listed, 501)
+	require.Equal(t, "oldest", listed[500].ID, "no number of ended keys hides a live one")
+
+	insert("live", 249, nil)
+	require.NoError(t, s.DeleteAccount(t.Context(), "a1", identity.ContentKeep, now()))
+	changes, err := s.Changes(t.Context(), 0, 10)
+	require.NoError(t, err)
+	var sizes []int
+	told := map[string]bool{}
+	for _, change := range changes {
+		sizes = append(sizes, len(change.KeyIDs))
+		for _, id := range change.KeyIDs {
+			told[id] = true
+		}
+	}
+	require.Equal(t, []int{100, 100, 50, 0}, sizes, "no change is large, however many keys end")
+	require.Len(t, told, 250)
 }
 
 func TestRacingKeysAndDeletion(t *testing.T) {
