@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
@@ -74,6 +75,14 @@ func (s *Service) fill(ctx context.Context, views []View) ([]View, error) {
 	}
 	return filled, nil
 }
+
+// staleAfter is how long conversation documents may lack a message before
+// senders are told that the order of lists is stale (docs/api/chat.md).
+const staleAfter = 5 * time.Second
+
+// ListsAreStale tells whether the order of conversations, as the database has
+// it, lags behind what was sent. It repairs itself.
+func (s *Service) ListsAreStale() bool { return s.Feed.Behind() > staleAfter }
 
 // ListVersion is the version of what the caller's lists show, and whether it is
 // known: the account's lists are in memory, and memory is trusted.

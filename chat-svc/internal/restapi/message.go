@@ -64,6 +64,8 @@ type sentMessage struct {
 	// What a repeat may find.
 	EditedAt *httpserver.Time `json:"edited_at,omitempty"`
 	Deleted  bool             `json:"deleted,omitempty"`
+	// The message is stored; the order of lists follows.
+	Stale bool `json:"stale_conversation_list_order,omitempty"`
 }
 
 func (a *API) postMessage(c *fiber.Ctx) error {
@@ -90,6 +92,7 @@ func (a *API) postMessage(c *fiber.Ctx) error {
 		Content: m.Body.Content, Type: m.Body.Type, Status: "sent",
 		CreatedAt: httpserver.Time(m.CreatedAt), Seq: m.ID.Seq,
 		EditedAt: httpserver.NullTime(&m.EditedAt), Deleted: m.Deleted || m.Withdrawn,
+		Stale: a.chat.ListsAreStale(),
 	})
 }
 
