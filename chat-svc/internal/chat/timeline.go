@@ -170,7 +170,7 @@ type walk struct {
 func (w *walk) Len() int           { return len(w.sources) }
 func (w *walk) Less(i, j int) bool { return w.sources[i].bound.newer(w.sources[j].bound) }
 func (w *walk) Swap(i, j int)      { w.sources[i], w.sources[j] = w.sources[j], w.sources[i] }
-func (w *walk) Push(x any)         { w.sources = append(w.sources, x.(*source)) } //nolint:errcheck,forcetypeassert // heap.Interface
+func (w *walk) Push(x any)         { w.sources = append(w.sources, x.(*source)) }
 func (w *walk) Pop() any {
 	last := w.sources[len(w.sources)-1]
 	w.sources = w.sources[:len(w.sources)-1]
@@ -255,7 +255,7 @@ func (w *walk) fix() {
 func (w *walk) read(ctx context.Context, missing int) error {
 	var empty []*source
 	for w.Len() > 0 && len(empty) < together && len(w.sources[0].rows) == 0 {
-		empty = append(empty, heap.Pop(w).(*source)) //nolint:errcheck,forcetypeassert // only sources are pushed
+		empty = append(empty, heap.Pop(w).(*source))
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, s := range empty {

@@ -34,7 +34,7 @@ type Memory struct{ pages *otter.Cache[Key, *Page] }
 func NewMemory() *Memory {
 	return &Memory{otter.Must(&otter.Options[Key, *Page]{
 		MaximumWeight: memoryBytes,
-		Weigher:       func(_ Key, p *Page) uint32 { return uint32(len(p.Body)) + 256 }, //nolint:gosec // a page is far below 4 GiB
+		Weigher:       func(_ Key, p *Page) uint32 { return uint32(len(p.Body)) + 256 },
 	})}
 }
 

@@ -74,14 +74,14 @@ func nextBytesOf(n chat.Next) nextBytes {
 		t = append(t, 0)
 	} else {
 		t = append(t, 1)
-		t = binary.BigEndian.AppendUint64(t, uint64(n.Walk.At.UnixMilli())) //nolint:gosec // both ways
+		t = binary.BigEndian.AppendUint64(t, uint64(n.Walk.At.UnixMilli()))
 		t = append(t, n.Walk.Conversation[:]...)
-		t = binary.BigEndian.AppendUint64(t, uint64(n.Walk.Seq)) //nolint:gosec // both ways
+		t = binary.BigEndian.AppendUint64(t, uint64(n.Walk.Seq))
 	}
 	order := slices.SortedFunc(maps.Keys(n.Above), func(a, b id.Conversation) int { return bytes.Compare(a[:], b[:]) })
 	for _, c := range order {
 		t = append(t, c[:]...)
-		t = binary.BigEndian.AppendUint64(t, uint64(n.Above[c])) //nolint:gosec // both ways
+		t = binary.BigEndian.AppendUint64(t, uint64(n.Above[c]))
 	}
 	return t
 }
@@ -102,9 +102,9 @@ func (t nextBytes) next() (chat.Next, error) {
 	walks, rest := t[tokenBare-1] == 1, t[tokenBare:]
 	if walks && len(rest) >= tokenWalk {
 		n.Walk = &chat.TimelinePosition{
-			At:           time.UnixMilli(int64(binary.BigEndian.Uint64(rest))).UTC(), //nolint:gosec // both ways
+			At:           time.UnixMilli(int64(binary.BigEndian.Uint64(rest))).UTC(),
 			Conversation: id.Conversation(rest[8:24]),
-			Seq:          int64(binary.BigEndian.Uint64(rest[24:])), //nolint:gosec // both ways
+			Seq:          int64(binary.BigEndian.Uint64(rest[24:])),
 		}
 		rest = rest[tokenWalk:]
 	}
@@ -112,7 +112,7 @@ func (t nextBytes) next() (chat.Next, error) {
 		return n, malformed
 	}
 	for ; len(rest) > 0; rest = rest[tokenPair:] {
-		n.Above[id.Conversation(rest[:16])] = int64(binary.BigEndian.Uint64(rest[16:])) //nolint:gosec // both ways
+		n.Above[id.Conversation(rest[:16])] = int64(binary.BigEndian.Uint64(rest[16:]))
 	}
 	return n, nil
 }
