@@ -92,7 +92,7 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 	if err != nil {
 		return nil, err
 	}
-	s.wire(mailer, paging.NewCodec(cursorKey, epoch))
+	s.wire(mailer, paging.NewCodec(cursorKey, epoch), epoch)
 	return s, nil
 }
 
@@ -122,17 +122,18 @@ func (s *Server) openSecrets() (err error) {
 	return err
 }
 
-func (s *Server) wire(mailer identity.Mailer, cursors *paging.Codec) {
+func (s *Server) wire(mailer identity.Mailer, cursors *paging.Codec, epoch string) {
 	logger, registry := s.deps.Observer.Logger, s.deps.Observer.Registry
+	audit := logger.With("audit", true)
 	store := mongostore.New(s.db)
 	usage := identity.NewUsage(store, s.deps.Now)
 	service := identity.New(s.config.identity(), identity.Deps{
 		Store: store, Peppers: s.peppers, Maker: secret.NewMaker(rand.Reader), Signer: s.keys, Mailer: mailer,
-		Now: s.deps.Now, Audit: logger.With("audit", true),
+		Now: s.deps.Now, Audit: audit,
 	})
 	agents := s.verifier(s.config.Audience, registry, service)
 	callers := s.verifier(accounts.Audience, prometheus.NewRegistry(), nil)
-	guard := access.New(service, agents, usage, s.config.Serving.TrustedProxies, s.deps.Now)
+	guard := access.New(service, agents, usage, s.config.Serving.TrustedProxies, audit, s.deps.Now)
 
 	s.Doors = program.NewDoors(program.DoorOptions{
 		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens,
@@ -142,7 +143,7 @@ func (s *Server) wire(mailer identity.Mailer, cursors *paging.Codec) {
 	restapi.New(s.config.rest(), service, guard, agents, s.keys, s.deps.Now).Mount(s.Public)
 	rpcapi.New(service, guard, cursors, s.config.DevTokens).Mount(s.Public)
 	restapi.MountKeySet(s.Private, s.keys)
-	internalapi.New(service, s.services, callers, agents).Mount(s.Private)
+	internalapi.New(service, s.services, callers, agents, epoch).Mount(s.Private)
 
 	s.loops = startLoops(logger, service, usage)
 }

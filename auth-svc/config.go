@@ -53,19 +53,25 @@ const outboxKeeps = 1000
 
 // check names every setting whose value would do harm.
 func (c Config) check() error {
-	public, err := url.Parse(c.PublicURL)
 	var problems []error
 	problem := func(bad bool, text string) {
 		if bad {
 			problems = append(problems, errors.New(text))
 		}
 	}
-	problem(err != nil || public.Scheme == "" || public.Host == "", "PUBLIC_URL: a whole URL is needed, as in https://chat.example.com")
+	problem(!wholeURL(c.PublicURL), "PUBLIC_URL: a whole URL is needed, as in https://chat.example.com")
+	problem(!wholeURL(c.Issuer), "ISSUER: a whole URL is needed, as in https://chat.example.com")
 	problem(slices.Contains(identity.Services(), c.Audience), "AUDIENCE: it must not be the name of a service, or agents would pass for services")
 	problem(c.TokenTTL < time.Second || c.TokenTTL > tokenTTLMost, "TOKEN_TTL: a duration from 1s to 15m is needed")
 	problem(c.TokenCache < 1, "TOKEN_CACHE: a whole number from 1 is needed")
 	problem(c.KeysPerAccount < 1, "KEYS_PER_ACCOUNT: a whole number from 1 is needed")
 	return errors.Join(problems...)
+}
+
+// wholeURL tells whether raw is an absolute http or https URL.
+func wholeURL(raw string) bool {
+	parsed, err := url.Parse(raw)
+	return err == nil && (parsed.Scheme == "https" || parsed.Scheme == "http") && parsed.Host != ""
 }
 
 func (c Config) identity() identity.Config {

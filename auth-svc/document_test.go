@@ -36,6 +36,12 @@ func TestDiscovery(t *testing.T) {
 	require.Equal(t, "public, max-age=60", keys.Header.Get("Cache-Control"))
 	require.NotEmpty(t, keys.Header.Get("ETag"))
 	require.Equal(t, w.kids(t), d.published(t))
+	same := d.Call(t, http.MethodGet, "/.well-known/jwks.json", nil, svctest.WithHeader("If-None-Match", `"other", `+keys.Header.Get("ETag")))
+	require.Equal(t, http.StatusNotModified, same.Status)
+	require.Empty(t, same.Body)
+	require.Equal(t, keys.Header.Get("ETag"), same.Header.Get("ETag"))
+	other := d.Call(t, http.MethodGet, "/.well-known/jwks.json", nil, svctest.WithHeader("If-None-Match", `"other"`))
+	require.Equal(t, keys.Body, other.Body)
 	inner := send(t, http.MethodGet, d.internal+"/.well-known/jwks.json", nil)
 	require.Equal(t, string(keys.Body), string(inner.Body), "the internal door has the same key set")
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/svckit/svctest"
@@ -261,6 +262,32 @@ func TestChangesAreWaitedFor(t *testing.T) {
 	start = time.Now()
 	require.Empty(t, d.changes(t, as, "after=1&wait=1").Changes)
 	require.GreaterOrEqual(t, time.Since(start), time.Second)
+}
+
+func TestChangesAfterARestoredBackup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	as := bearer(w.callAs(t, d))
+	a := d.newAgent(t)
+	require.Equal(t, http.StatusOK, d.Call(t, http.MethodPost, revokePath, nil, a.bearer()).Status)
+	ask := func(query string) *svctest.Response {
+		return send(t, http.MethodGet, d.internal+"/internal/changes?"+query, nil, as)
+	}
+	epoch := d.changes(t, as, "after=0").Epoch
+	require.NotEmpty(t, epoch)
+	require.Equal(t, http.StatusOK, ask("after=1&epoch="+epoch).Status)
+	for _, query := range []string{"after=2", "after=2&wait=20&epoch=" + epoch, "after=0&epoch=another"} {
+		refused(t, ask(query), http.StatusBadRequest, "INVALID_CURSOR")
+	}
+
+	// What a backup from before the revocation holds.
+	for _, collection := range []string{"changes", "counters"} {
+		_, err := w.db.Collection(collection).DeleteMany(t.Context(), bson.D{})
+		require.NoError(t, err)
+	}
+	refused(t, ask("after=1&epoch="+epoch), http.StatusBadRequest, "INVALID_CURSOR")
+	require.Zero(t, d.changes(t, as, "after=0&epoch="+epoch).Position, "the feed begins anew")
 }
 
 func TestChangesRefuse(t *testing.T) {

@@ -29,7 +29,7 @@ func startLoops(logger *slog.Logger, service *identity.Service, usage *identity.
 			logger.Warn("the last use of keys was not written", "error", err)
 		}
 	})
-	if service.Mailer != nil {
+	if service.SendsMail() {
 		l.every(ctx, mailEvery, func() { sendDue(ctx, logger, service) })
 	}
 	return l

@@ -122,3 +122,48 @@ func TestRacingRevocationsOfOneToken(t *testing.T) {
 	require.Equal(t, 1, w.count(t, "revoked_tokens"))
 	require.Equal(t, 1, w.count(t, "changes"))
 }
+
+func TestDevelopmentTokensAreNotRevoked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, devTokens)
+	d := w.open(t)
+	a := d.newAgent(t)
+	dev := svctest.WithBearer("dev:" + a.name)
+	for outcome, r := range map[string]*svctest.Response{
+		"by itself":        d.Call(t, http.MethodPost, revokePath, nil, dev),
+		"by itself, named": d.Call(t, http.MethodPost, revokePath, map[string]any{"token": "dev:" + a.name}, dev),
+		"by the key":       d.Call(t, http.MethodPost, revokePath, map[string]any{"token": "dev:" + a.name}, a.program()),
+	} {
+		t.Log(outcome)
+		refusedField(t, r, "token")
+		require.Contains(t, r.Text("error.message"), "development tokens are not revoked")
+	}
+	require.Equal(t, http.StatusOK, d.me(t, "dev:"+a.name))
+	require.Zero(t, w.count(t, "revoked_tokens"))
+	require.Zero(t, w.count(t, "changes"))
+}
+
+func TestRevocationsAreLimitedForEachAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.open(t)
+	a, other := d.newAgent(t), d.newAgent(t)
+	revoke := func(a agent, opts ...svctest.Option) *svctest.Response {
+		return d.Call(t, http.MethodPost, revokePath, map[string]any{"token": "garbage"}, append(opts, a.program())...)
+	}
+	for range 120 {
+		require.Equal(t, http.StatusOK, revoke(a).Status)
+	}
+	r := revoke(a)
+	refused(t, r, http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+	require.NotEmpty(t, r.Header.Get("Retry-After"))
+	form := d.Call(t, http.MethodPost, revokePath, nil, a.program(), svctest.WithForm(url.Values{"token": {"garbage"}}))
+	require.Equal(t, http.StatusTooManyRequests, form.Status)
+	require.Equal(t, "temporarily_unavailable", form.Text("error"))
+	refused(t, d.Call(t, http.MethodDelete, a.keyPath(a.keyID), nil, a.owner()), http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+	refused(t, d.rotate(t, a, a.keyID, nil, a.owner()), http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+	refused(t, d.Call(t, http.MethodPost, recoverPath, nil, a.owner()), http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+	require.Equal(t, http.StatusOK, revoke(other).Status, "others are not held up")
+	w.clock.Advance(2 * time.Second)
+	require.Equal(t, http.StatusNoContent, d.Call(t, http.MethodDelete, a.keyPath(a.keyID), nil, a.owner()).Status)
+}

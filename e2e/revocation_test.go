@@ -1,15 +1,16 @@
 package e2e_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// TestRevocationReachesChat takes longer than the two seconds that are
-// promised before it fails: machines that run tests are busy. The log has what
-// it took.
+// TestRevocationReachesChat holds the median of its cases to the two seconds
+// that are promised; a single one may take longer on a machine that is busy
+// with tests.
 func TestRevocationReachesChat(t *testing.T) {
 	t.Parallel()
 	s := newHome(t).start(t)
@@ -34,6 +35,17 @@ func TestRevocationReachesChat(t *testing.T) {
 		"of a token": "token-loser", "of its key": "key-loser", "of a key that was replaced": "rotator",
 		"of all keys": "recoverer", "of the account": "leaver",
 	}
+	took := make(chan time.Duration, len(tests))
+	t.Cleanup(func() { // after all cases
+		close(took)
+		var times []time.Duration
+		for one := range took {
+			times = append(times, one)
+		}
+		slices.Sort(times)
+		require.Len(t, times, len(tests))
+		require.Less(t, times[len(times)/2], 2*time.Second)
+	})
 	for name, revoke := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -47,7 +59,9 @@ func TestRevocationReachesChat(t *testing.T) {
 			require.Eventually(t, func() bool {
 				return s.call(t, "GET", "/api/conversations", bearer(a.token), nil).status == 401
 			}, 10*time.Second, 5*time.Millisecond)
-			t.Logf("chat-svc refused the token after %s", time.Since(began).Round(time.Millisecond))
+			after := time.Since(began)
+			t.Logf("chat-svc refused the token after %s", after.Round(time.Millisecond))
+			took <- after
 
 			require.Equal(t, 401, s.call(t, "POST", "/api/messages", bearer(a.token), object{"recipient_agent_id": witness.id, "content": "x"}).status)
 			s.must(t, 200, "GET", "/api/conversations", bearer(witness.token), nil)

@@ -39,9 +39,9 @@ func TestWhatThePublicPortShows(t *testing.T) {
 	}{
 		"health":                {200, "/health", `"status":"healthy"`},
 		"readiness":             {200, "/readyz", `"checks":{"auth-svc":"ok","chat-svc":"ok"}`},
-		"the page of documents": {200, "/docs", "/openapi/chat.json"},
-		"auth-svc's document":   {200, "/openapi/auth.json", `"/api/auth/register"`},
-		"chat-svc's document":   {200, "/openapi/chat.json", `"/api/messages"`},
+		"the page of documents": {200, "/docs", "/openapi/chat-svc.json"},
+		"auth-svc's document":   {200, "/openapi/auth-svc.json", `"/api/auth/register"`},
+		"chat-svc's document":   {200, "/openapi/chat-svc.json", `"/api/messages"`},
 		"the signing keys":      {200, "/.well-known/jwks.json", `"Ed25519"`},
 		"server metadata":       {200, "/.well-known/oauth-authorization-server", `"issuer"`},
 		"no metrics":            {404, "/metrics", "NOT_FOUND"},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -94,13 +95,9 @@ func (p *Platform) path(name string) string {
 func (p *Platform) openServices(ctx context.Context) error {
 	loopback := strconv.FormatBool(p.deps.Place.Loopback)
 	authURL, err := add(ctx, p, plan[authsvc.Config]{
-		name: authsvc.Name, service: routes.Auth, document: authsvc.OpenAPI,
-		settings: map[string]string{
-			"PUBLIC_URL": p.deps.Place.URL, "DEV_TOKENS": loopback, "UNLIMITED_LOOPBACK": loopback,
-			"SIGNING_KEYS_DIR": p.path("secrets/signing"), "PEPPERS_DIR": p.path("secrets/peppers"),
-			"SERVICE_CREDENTIALS_DIR": p.path("secrets/services"), "MAIL_OUTBOX": p.path("outbox"),
-		},
-		migrate: authsvc.Migrate,
+		service: routes.Auth, document: authsvc.OpenAPI,
+		settings: p.authSettings(loopback),
+		migrate:  authsvc.Migrate,
 		open: func(ctx context.Context, c authsvc.Config, d program.Deps) (service, error) {
 			return authsvc.Open(ctx, c, d)
 		},
@@ -109,7 +106,7 @@ func (p *Platform) openServices(ctx context.Context) error {
 		return err
 	}
 	_, err = add(ctx, p, plan[chatsvc.Config]{
-		name: chatsvc.Name, service: routes.Chat, document: chatsvc.OpenAPI,
+		service: routes.Chat, document: chatsvc.OpenAPI,
 		settings: map[string]string{
 			"DEV_TOKENS": loopback, "AUTH_INTERNAL_URL": authURL,
 			"SERVICE_SECRET_FILE": p.path("secrets/services/" + chatsvc.Name),
@@ -120,6 +117,19 @@ func (p *Platform) openServices(ctx context.Context) error {
 		},
 	})
 	return err
+}
+
+func (p *Platform) authSettings(loopback string) map[string]string {
+	settings := map[string]string{
+		"PUBLIC_URL": p.deps.Place.URL, "DEV_TOKENS": loopback, "UNLIMITED_LOOPBACK": loopback,
+		"SIGNING_KEYS_DIR": p.path("secrets/signing"), "PEPPERS_DIR": p.path("secrets/peppers"),
+		"SERVICE_CREDENTIALS_DIR": p.path("secrets/services"),
+	}
+	relay := func(entry string) bool { return strings.HasPrefix(entry, "SMTP_HOST=") && entry != "SMTP_HOST=" }
+	if !slices.ContainsFunc(p.deps.Environ, relay) {
+		settings["MAIL_OUTBOX"] = p.path("outbox")
+	}
+	return settings
 }
 
 // Serve answers on public until ctx ends, then drains. It ends with an error

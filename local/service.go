@@ -29,7 +29,6 @@ type service interface {
 // A plan says how a service whose configuration is a C becomes part of the
 // platform.
 type plan[C any] struct {
-	name     string
 	service  routes.Service
 	document []byte
 	settings map[string]string // fixed here, whatever the environment says
@@ -41,27 +40,28 @@ type plan[C any] struct {
 // loopback port of its own, whose URL it returns: services speak to each other
 // over HTTP here as anywhere.
 func add[C any](ctx context.Context, p *Platform, l plan[C]) (internalURL string, err error) {
-	config, err := settings.Load[C](p.environ(l.name, l.settings))
+	name := string(l.service)
+	config, err := settings.Load[C](p.environ(name, l.settings))
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", l.name, err)
+		return "", fmt.Errorf("%s: %w", name, err)
 	}
-	observer, err := p.observe(ctx, l.name)
+	observer, err := p.observe(ctx, name)
 	if err != nil {
 		return "", err
 	}
 	deps := program.Deps{Observer: observer, Version: p.deps.Version, Now: p.deps.Now}
 	if err := l.migrate(ctx, config, deps); err != nil {
-		return "", fmt.Errorf("bring the database of %s up to date: %w", l.name, err)
+		return "", fmt.Errorf("bring the database of %s up to date: %w", name, err)
 	}
 	opened, err := l.open(ctx, config, deps)
 	if err != nil {
-		return "", fmt.Errorf("open %s: %w", l.name, err)
+		return "", fmt.Errorf("open %s: %w", name, err)
 	}
 	p.closing = append(p.closing, opened.Close)
 	p.services[l.service] = opened.Handler()
 	p.documents[l.service] = l.document
-	p.ready[l.name] = opened.Ready()
-	return p.serveInternal(ctx, l.name, opened)
+	p.ready[name] = opened.Ready()
+	return p.serveInternal(ctx, name, opened)
 }
 
 // environ is the platform's environment with what is fixed for a service.

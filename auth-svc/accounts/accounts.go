@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -222,6 +223,9 @@ func (c *Client) do(req *http.Request, into any) error {
 	if resp.StatusCode == http.StatusUnauthorized {
 		c.tokens.Forget(bearer)
 	}
+	if resp.StatusCode == http.StatusBadRequest && invalidCursor(resp.Body) {
+		return errPosition
+	}
 	if resp.StatusCode != http.StatusOK {
 		return unavailable.Because(fmt.Errorf("auth-svc answered %s with status %d", req.URL.Path, resp.StatusCode))
 	}
@@ -229,4 +233,18 @@ func (c *Client) do(req *http.Request, into any) error {
 		return unavailable.Because(err)
 	}
 	return nil
+}
+
+// errPosition says that the change feed does not know the position: a backup
+// was restored.
+var errPosition = errors.New("auth-svc's change feed does not know the position")
+
+func invalidCursor(body io.Reader) bool {
+	var refusal struct {
+		Error struct {
+			Code string `json:"code"`
+		} `json:"error"`
+	}
+	err := json.NewDecoder(io.LimitReader(body, answerMax)).Decode(&refusal)
+	return err == nil && refusal.Error.Code == "INVALID_CURSOR"
 }

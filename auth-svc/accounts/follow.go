@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strconv"
 	"sync"
@@ -22,13 +23,17 @@ const (
 // and accounts that changed are looked up anew. With auth-svc away it keeps
 // trying, and Unheard grows.
 func (c *Client) Follow(ctx context.Context) {
-	from := url.Values{"since": {c.deps.Now().Add(-tokenLife).UTC().Format(time.RFC3339)}}
+	from := c.recently()
 	silent := false
 	for ctx.Err() == nil {
 		answer, err := c.changes(ctx, from, followWait)
 		switch {
 		case ctx.Err() != nil:
 			return
+		case errors.Is(err, errPosition):
+			c.deps.Logger.Warn("auth-svc's change feed began anew, as after a restored backup; it is read again from some time ago")
+			from = c.recently()
+			pause(ctx, followRetry)
 		case err != nil:
 			if !silent {
 				c.deps.Logger.Warn("auth-svc's change feed is not heard", "error", err)
@@ -42,9 +47,14 @@ func (c *Client) Follow(ctx context.Context) {
 			silent = false
 			c.hear()
 			c.apply(answer.Changes)
-			from = url.Values{"after": {strconv.FormatInt(answer.Position, 10)}}
+			from = url.Values{"epoch": {answer.Epoch}, "after": {strconv.FormatInt(answer.Position, 10)}}
 		}
 	}
+}
+
+// recently is where a reader begins that has no position.
+func (c *Client) recently() url.Values {
+	return url.Values{"since": {c.deps.Now().Add(-tokenLife).UTC().Format(time.RFC3339)}}
 }
 
 // hear notes that the feed answered.
@@ -83,7 +93,9 @@ func (c *Client) apply(changes []Change) {
 }
 
 // revocationsMax bounds what is remembered. Past it, every token issued before
-// now is refused instead: their holders fetch new ones.
+// now is refused instead: their holders fetch new ones. auth-svc limits how
+// much one account ends (docs/api/auth.md, "Access tokens"), so that it takes
+// many accounts to get there.
 const revocationsMax = 200_000
 
 // revocations remembers ids of tokens, keys and accounts (they never collide)

@@ -41,9 +41,10 @@ type Change struct {
 	Content   string    `json:"content,omitempty"`  // of account_deleted: keep or erase
 }
 
-// ChangesAnswer has changes in order, at most 1,000, and the position to go on
-// from.
+// ChangesAnswer has changes in order, at most 1,000, and the epoch and position
+// to go on from.
 type ChangesAnswer struct {
+	Epoch    string   `json:"epoch"`
 	Changes  []Change `json:"changes"`
 	Position int64    `json:"position"`
 }

@@ -107,7 +107,7 @@ func TestOwnRoutesAreAsDocumented(t *testing.T) {
 	doc := load(t, "openapi.yaml")
 	router, err := gorillamux.NewRouter(doc)
 	require.NoError(t, err)
-	ready := httpserver.NewReadiness(map[string]func(context.Context) error{"auth": func(context.Context) error { return nil }})
+	ready := httpserver.NewReadiness(map[string]func(context.Context) error{"auth-svc": func(context.Context) error { return nil }})
 	draining := httpserver.NewReadiness(nil)
 	draining.Drain()
 	open, closing := serve(t, options(ready)), serve(t, options(draining))
@@ -117,9 +117,9 @@ func TestOwnRoutesAreAsDocumented(t *testing.T) {
 		body                  string
 	}{
 		"health":             {open, "GET", "/health", 200, `{"status":"healthy","timestamp":"2026-11-24T08:00:00.123Z","version":"1.2.3"}`},
-		"ready":              {open, "GET", "/readyz", 200, `{"status":"ready","checks":{"auth":"ok"}}`},
+		"ready":              {open, "GET", "/readyz", 200, `{"status":"ready","checks":{"auth-svc":"ok"}}`},
 		"draining":           {closing, "GET", "/readyz", 503, `{"status":"draining","checks":{}}`},
-		"a service's":        {open, "GET", "/openapi/chat.json", 200, `{"openapi":"3.1.0","info":{},"paths":{}}`},
+		"a service's":        {open, "GET", "/openapi/chat-svc.json", 200, `{"openapi":"3.1.0","info":{},"paths":{}}`},
 		"the gateway's own":  {open, "GET", "/openapi/gateway.json", 200, ""},
 		"an unknown one":     {open, "GET", "/openapi/mail.json", 404, ""},
 		"the page":           {open, "GET", "/docs", 200, ""},
@@ -128,7 +128,7 @@ func TestOwnRoutesAreAsDocumented(t *testing.T) {
 		"POST to health":     {open, "POST", "/health", 405, ""},
 		"OPTIONS of ready":   {open, "OPTIONS", "/readyz", 405, ""},
 		"DELETE of the page": {open, "DELETE", "/docs", 405, ""},
-		"PUT of a document":  {open, "PUT", "/openapi/auth.json", 405, ""},
+		"PUT of a document":  {open, "PUT", "/openapi/auth-svc.json", 405, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func validate(t *testing.T, router routers.Router, path string, got answer) {
 func TestHeadAnswersWithoutABody(t *testing.T) {
 	t.Parallel()
 	address := serve(t, options(httpserver.NewReadiness(nil)))
-	for _, path := range []string{"/health", "/readyz", "/docs", "/openapi/auth.json"} {
+	for _, path := range []string{"/health", "/readyz", "/docs", "/openapi/auth-svc.json"} {
 		got, full := ask(t, address, "HEAD", path), ask(t, address, "GET", path)
 		require.Equal(t, http.StatusOK, got.status, path)
 		require.Empty(t, got.body, path)
@@ -178,10 +178,10 @@ func TestThePageNeedsNothingFromOutside(t *testing.T) {
 	address := serve(t, options(httpserver.NewReadiness(nil)))
 	page := ask(t, address, "GET", "/docs")
 	require.Contains(t, page.header.Get("Content-Security-Policy"), "default-src 'none'")
-	for _, name := range []string{"auth", "chat", "gateway"} {
+	for _, name := range []string{"auth-svc", "chat-svc", "gateway"} {
 		require.Contains(t, page.body, `data-document="`+name+`"`)
 	}
-	require.Less(t, strings.Index(page.body, "chat.json"), strings.Index(page.body, "gateway.json"), "the gateway comes last")
+	require.Less(t, strings.Index(page.body, "chat-svc.json"), strings.Index(page.body, "gateway.json"), "the gateway comes last")
 	everything := page.body + ask(t, address, "GET", "/docs/docs.css").body + ask(t, address, "GET", "/docs/docs.js").body
 	for name, forbidden := range map[string]string{
 		"an address elsewhere":            `(https?:)?//[a-z0-9-]+\.[a-z]`,

@@ -114,7 +114,7 @@ func TestPathsThatNobodyServesAreAnsweredByTheirFamily(t *testing.T) {
 		"internal paths":                    {"POST", "/internal/introspect", false},
 		"the documents without a name":      {"GET", "/openapi/", false},
 		"a document that does not exist":    {"GET", "/openapi/mail.json", false},
-		"a document by way of dots":         {"GET", "/openapi/../openapi/auth.json", false},
+		"a document by way of dots":         {"GET", "/openapi/../openapi/auth-svc.json", false},
 		"the page with a slash behind it":   {"GET", "/docs/", false},
 		"the page's folder":                 {"GET", "/docs/docs.html", false},
 		"readiness with a slash behind it":  {"GET", "/readyz/", false},
@@ -279,14 +279,14 @@ func (endless) Read(p []byte) (int, error) {
 func TestReadinessFollowsTheProcessAndShowsTheChecks(t *testing.T) {
 	t.Parallel()
 	ready := httpserver.NewReadiness(map[string]func(context.Context) error{
-		"auth": func(context.Context) error { return nil },
-		"chat": func(context.Context) error { return errors.New("the database is away") },
+		"auth-svc": func(context.Context) error { return nil },
+		"chat-svc": func(context.Context) error { return errors.New("the database is away") },
 	})
 	address := serve(t, options(ready))
 
 	got := ask(t, address, "GET", "/readyz")
 	require.Equal(t, http.StatusOK, got.status)
-	require.JSONEq(t, `{"status":"ready","checks":{"auth":"ok","chat":"unavailable"}}`, got.body)
+	require.JSONEq(t, `{"status":"ready","checks":{"auth-svc":"ok","chat-svc":"unavailable"}}`, got.body)
 
 	ready.Drain()
 	got = ask(t, address, "GET", "/readyz")
@@ -300,9 +300,9 @@ func TestNewRefuses(t *testing.T) {
 		change func(*gateway.Options)
 		want   string
 	}{
-		"a service without a handler":    {func(o *gateway.Options) { delete(o.Services, routes.Chat) }, `"chat", which has no handler`},
-		"a document that is not JSON":    {func(o *gateway.Options) { o.Documents[routes.Chat] = []byte("openapi: 3.1.0") }, `"chat" is not JSON`},
-		"a document that is not written": {func(o *gateway.Options) { o.Documents[routes.Auth] = nil }, `"auth" is not JSON`},
+		"a service without a handler":    {func(o *gateway.Options) { delete(o.Services, routes.Chat) }, `"chat-svc", which has no handler`},
+		"a document that is not JSON":    {func(o *gateway.Options) { o.Documents[routes.Chat] = []byte("openapi: 3.1.0") }, `"chat-svc" is not JSON`},
+		"a document that is not written": {func(o *gateway.Options) { o.Documents[routes.Auth] = nil }, `"auth-svc" is not JSON`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -11,14 +11,14 @@ package routes
 
 import "strings"
 
-// A Service is a name by which what serves or renders the table finds the
-// service.
+// A Service is the name of a service, as it is everywhere: of its folder, its
+// database, its credential and its logs.
 type Service string
 
 // The services that the table names.
 const (
-	Auth Service = "auth"
-	Chat Service = "chat"
+	Auth Service = "auth-svc"
+	Chat Service = "chat-svc"
 )
 
 // Match says how much of a path a rule's pattern must cover.

@@ -39,8 +39,8 @@ type Fault struct {
 	Code    string // UPPER_SNAKE, stable
 	Message string // for people: what was wrong and what to do
 	Details map[string]any
-	// RetryAfter is how long the caller should wait; it is sent for
-	// RateLimited and Unavailable.
+	// RetryAfter is how long the caller should wait. Above zero it is sent as
+	// Retry-After, whatever the kind, in whole seconds rounded up.
 	RetryAfter time.Duration
 
 	cause error

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"time"
@@ -37,15 +38,20 @@ type Guard struct {
 	verifier *token.Verifier
 	usage    *identity.Usage
 	trusted  []netip.Prefix
+	audit    *slog.Logger
 
 	pair    *ratelimit.Limiter
 	address *ratelimit.Limiter
 }
 
-// New makes a guard; trusted are the proxies whose X-Forwarded-For counts.
-func New(service *identity.Service, verifier *token.Verifier, usage *identity.Usage, trusted []netip.Prefix, now func() time.Time) *Guard {
+// New makes a guard; trusted are the proxies whose X-Forwarded-For counts, and
+// audit takes a line for each refusal.
+func New(
+	service *identity.Service, verifier *token.Verifier, usage *identity.Usage,
+	trusted []netip.Prefix, audit *slog.Logger, now func() time.Time,
+) *Guard {
 	return &Guard{
-		identity: service, verifier: verifier, usage: usage, trusted: trusted,
+		identity: service, verifier: verifier, usage: usage, trusted: trusted, audit: audit,
 		pair:    ratelimit.New(pairPerSecond, pairBurst, remembered, now),
 		address: ratelimit.New(addressPerSecond, addressBurst, remembered, now),
 	}
@@ -137,7 +143,7 @@ func (g *Guard) Slowed(c *fiber.Ctx, account string, check func() error) error {
 	if refused(err) {
 		g.pair.Take(pair)
 		g.address.Take(address)
-		g.identity.Audit.WarnContext(c.UserContext(), "credential refused",
+		g.audit.WarnContext(c.UserContext(), "credential refused",
 			"account", account, "address", address, "path", c.Route().Path)
 	}
 	return err

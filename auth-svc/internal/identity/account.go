@@ -47,23 +47,23 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if err := r.validate(); err != nil {
 		return Registered{}, err
 	}
-	recoveryKey, err := s.Maker.RecoveryKey()
+	recoveryKey, err := s.deps.Maker.RecoveryKey()
 	if err != nil {
 		return Registered{}, err
 	}
-	id, err := s.Maker.AgentID()
+	id, err := s.deps.Maker.AgentID()
 	if err != nil {
 		return Registered{}, err
 	}
 	account := Account{
 		ID: id, Name: r.Name, Kind: r.Kind, Email: r.Email, Metadata: r.Metadata,
 		Profile:  Profile{Description: r.Metadata.Description},
-		Recovery: s.Peppers.Hash(recoveryKey), CreatedAt: s.Now(),
+		Recovery: s.deps.Peppers.Hash(recoveryKey), CreatedAt: s.deps.Now(),
 	}
-	if err := s.Store.InsertAccount(ctx, account); err != nil {
+	if err := s.deps.Store.InsertAccount(ctx, account); err != nil {
 		return Registered{}, fmt.Errorf("register %s: %w", r.Name, err)
 	}
-	s.Audit.InfoContext(ctx, "account registered", "account", id, "name", r.Name, "kind", r.Kind)
+	s.deps.Audit.InfoContext(ctx, "account registered", "account", id, "name", r.Name, "kind", r.Kind)
 	done := Registered{Account: account, RecoveryKey: recoveryKey}
 	if account.Email != "" {
 		done.VerificationExpires = s.sendLinkOrQueue(ctx, account)
@@ -98,7 +98,7 @@ func atMost(field, value string, most int) error {
 
 // Living finds an account that is not deleted; fault.ErrNotFound.
 func (s *Service) Living(ctx context.Context, id string) (Account, error) {
-	account, err := s.Store.Account(ctx, id)
+	account, err := s.deps.Store.Account(ctx, id)
 	if err != nil {
 		return Account{}, fmt.Errorf("find account %s: %w", id, err)
 	}
@@ -114,7 +114,7 @@ func (s *Service) LivingByName(ctx context.Context, name string) (Account, error
 	if !ValidName(name) {
 		return Account{}, fault.ErrNotFound
 	}
-	account, err := s.Store.AccountByName(ctx, name)
+	account, err := s.deps.Store.AccountByName(ctx, name)
 	if err != nil {
 		return Account{}, fmt.Errorf("find account %s: %w", name, err)
 	}
@@ -130,7 +130,7 @@ func (s *Service) Lookup(ctx context.Context, ids, names []string) ([]Account, e
 	if len(ids)+len(names) > MaxLookup {
 		return nil, fault.Field("ids", "at most %d ids and names are looked up at once", MaxLookup)
 	}
-	return s.Store.Accounts(ctx, ids, names)
+	return s.deps.Store.Accounts(ctx, ids, names)
 }
 
 // MaxLookup is how many accounts are looked up at once.
@@ -142,7 +142,7 @@ func (s *Service) List(ctx context.Context, kind Kind, after string, limit int) 
 	if kind != "" && kind != KindAgent && kind != KindHuman {
 		return nil, false, fault.Field("kind", "must be agent or human")
 	}
-	page, err = s.Store.ListAccounts(ctx, kind, after, limit+1)
+	page, err = s.deps.Store.ListAccounts(ctx, kind, after, limit+1)
 	if err != nil {
 		return nil, false, fmt.Errorf("list accounts: %w", err)
 	}
@@ -167,7 +167,7 @@ func (s *Service) UpdateProfile(ctx context.Context, id string, p ProfilePatch) 
 	if p == (ProfilePatch{}) {
 		return s.Living(ctx, id)
 	}
-	account, err := s.Store.UpdateProfile(ctx, id, p, s.Now())
+	account, err := s.deps.Store.UpdateProfile(ctx, id, p, s.deps.Now())
 	if err != nil {
 		return Account{}, fmt.Errorf("update the profile of %s: %w", id, err)
 	}
@@ -184,9 +184,9 @@ func (s *Service) Delete(ctx context.Context, id string, content Content) error 
 	default:
 		return fault.Field("content", "must be keep or erase")
 	}
-	if err := s.Store.DeleteAccount(ctx, id, content, s.Now()); err != nil {
+	if err := s.deps.Store.DeleteAccount(ctx, id, content, s.deps.Now()); err != nil {
 		return fmt.Errorf("delete account %s: %w", id, err)
 	}
-	s.Audit.InfoContext(ctx, "account deleted", "account", id, "content", content)
+	s.deps.Audit.InfoContext(ctx, "account deleted", "account", id, "content", content)
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"chatplatform.io/svckit/fault"
 )
 
 const (
@@ -15,15 +17,21 @@ const (
 	changeTick = 500 * time.Millisecond
 )
 
+// ErrPosition is the refusal of a position that the feed has not reached: its
+// reader comes from before a backup was restored, and would miss what happens
+// until the feed gets there.
+var ErrPosition = fault.New(fault.Invalid, "INVALID_CURSOR",
+	"after: this position is not one of this feed; start again with since.").With("field", "after")
+
 // Changes gives the changes after a position, in order. Where there are none
-// it waits for one, up to wait or the end of ctx.
+// it waits for one, up to wait or the end of ctx. ErrPosition.
 func (s *Service) Changes(ctx context.Context, after int64, wait time.Duration) ([]Change, error) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	tick := time.NewTicker(changeTick)
 	defer tick.Stop()
-	for {
-		changes, err := s.Store.Changes(ctx, after, MaxChanges)
+	for checked := false; ; checked = true {
+		changes, err := s.deps.Store.Changes(ctx, after, MaxChanges)
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return nil, nil // nobody waits any more; not a failure of the store
 		}
@@ -32,6 +40,11 @@ func (s *Service) Changes(ctx context.Context, after int64, wait time.Duration) 
 		}
 		if len(changes) > 0 {
 			return changes, nil
+		}
+		if !checked {
+			if err := s.reached(ctx, after); err != nil {
+				return nil, err
+			}
 		}
 		select {
 		case <-tick.C:
@@ -43,10 +56,21 @@ func (s *Service) Changes(ctx context.Context, after int64, wait time.Duration) 
 	}
 }
 
+func (s *Service) reached(ctx context.Context, position int64) error {
+	end, err := s.deps.Store.Position(ctx)
+	if err != nil {
+		return fmt.Errorf("find the end of the changes: %w", err)
+	}
+	if position > end {
+		return ErrPosition
+	}
+	return nil
+}
+
 // PositionAt gives the position after which a reader finds everything that
 // happened since an instant.
 func (s *Service) PositionAt(ctx context.Context, since time.Time) (int64, error) {
-	position, err := s.Store.PositionAt(ctx, since)
+	position, err := s.deps.Store.PositionAt(ctx, since)
 	if err != nil {
 		return 0, fmt.Errorf("find the position at %s: %w", since, err)
 	}

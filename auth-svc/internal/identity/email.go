@@ -32,11 +32,11 @@ func (s *Service) VerifyEmail(ctx context.Context, given secret.Secret) error {
 	if !secret.Check(secret.PrefixEmailToken, given.Reveal()) {
 		return ErrProof
 	}
-	accountID, err := s.Store.VerifyEmail(ctx, s.Peppers.Candidates(given), s.Now())
+	accountID, err := s.deps.Store.VerifyEmail(ctx, s.deps.Peppers.Candidates(given), s.deps.Now())
 	if err != nil {
 		return fmt.Errorf("use a verification link: %w", notFoundIs(err, ErrProof))
 	}
-	s.Audit.InfoContext(ctx, "e-mail verified", "account", accountID)
+	s.deps.Audit.InfoContext(ctx, "e-mail verified", "account", accountID)
 	return nil
 }
 
@@ -59,7 +59,7 @@ func (s *Service) ResendVerification(ctx context.Context, accountID string) (*ti
 // sendLinkOrQueue tries to send a link at once, for a moment; what cannot be
 // sent is queued. It returns when the link ends, or nil where it was not sent.
 func (s *Service) sendLinkOrQueue(ctx context.Context, account Account) *time.Time {
-	if s.Mailer == nil {
+	if s.deps.Mailer == nil {
 		return nil
 	}
 	try, cancel := context.WithTimeout(ctx, firstTryTimeout)
@@ -69,14 +69,14 @@ func (s *Service) sendLinkOrQueue(ctx context.Context, account Account) *time.Ti
 		return &expires
 	}
 	if errors.Is(err, mail.ErrRefused) {
-		s.Audit.WarnContext(ctx, "mail was refused", "account", account.ID, "purpose", PurposeVerify, "error", err)
+		s.deps.Audit.WarnContext(ctx, "mail was refused", "account", account.ID, "purpose", PurposeVerify, "error", err)
 		return nil
 	}
-	now := s.Now()
-	queued := s.Store.QueueMail(ctx, MailJob{
+	now := s.deps.Now()
+	queued := s.deps.Store.QueueMail(ctx, MailJob{
 		AccountID: account.ID, Purpose: PurposeVerify, Attempts: 1, Due: now.Add(time.Second), ExpiresAt: now.Add(verificationMailTTL),
 	})
-	s.Audit.WarnContext(ctx, "mail was not sent, it is tried again",
+	s.deps.Audit.WarnContext(ctx, "mail was not sent, it is tried again",
 		"account", account.ID, "purpose", PurposeVerify, "error", errors.Join(err, queued))
 	return nil
 }
@@ -84,18 +84,18 @@ func (s *Service) sendLinkOrQueue(ctx context.Context, account Account) *time.Ti
 // sendLink makes a link, keeps the hash of its token and mails it. It returns
 // when the link ends.
 func (s *Service) sendLink(ctx context.Context, account Account) (time.Time, error) {
-	value, err := s.Maker.EmailToken()
+	value, err := s.deps.Maker.EmailToken()
 	if err != nil {
 		return time.Time{}, err
 	}
 	link := Proof{
-		AccountID: account.ID, Email: account.Email, Secret: s.Peppers.Hash(value), ExpiresAt: s.Now().Add(verificationTTL),
+		AccountID: account.ID, Email: account.Email, Secret: s.deps.Peppers.Hash(value), ExpiresAt: s.deps.Now().Add(verificationTTL),
 	}
-	if err := s.Store.InsertLink(ctx, link); err != nil {
+	if err := s.deps.Store.InsertLink(ctx, link); err != nil {
 		return time.Time{}, fmt.Errorf("keep the link of %s: %w", account.ID, err)
 	}
 	message := mail.Verification(account.Email, s.config.PublicURL, account.Name, value, link.ExpiresAt)
-	if err := s.Mailer.Send(ctx, message); err != nil {
+	if err := s.deps.Mailer.Send(ctx, message); err != nil {
 		return time.Time{}, fmt.Errorf("mail the link of %s: %w", account.ID, err)
 	}
 	return link.ExpiresAt, nil
@@ -104,15 +104,15 @@ func (s *Service) sendLink(ctx context.Context, account Account) (time.Time, err
 // sendCode makes a recovery code, keeps its hash and mails it, unless one that
 // was mailed still lives.
 func (s *Service) sendCode(ctx context.Context, account Account) error {
-	value, err := s.Maker.RecoveryCode()
+	value, err := s.deps.Maker.RecoveryCode()
 	if err != nil {
 		return err
 	}
 	canonical, _ := secret.ParseCode(value.Reveal()) // what the maker made is a code
 	code := Proof{
-		AccountID: account.ID, Email: account.Email, Secret: s.Peppers.Hash(canonical), ExpiresAt: s.Now().Add(codeTTL),
+		AccountID: account.ID, Email: account.Email, Secret: s.deps.Peppers.Hash(canonical), ExpiresAt: s.deps.Now().Add(codeTTL),
 	}
-	err = s.Store.InsertCode(ctx, code, s.Now())
+	err = s.deps.Store.InsertCode(ctx, code, s.deps.Now())
 	if errors.Is(err, fault.ErrConflict) {
 		return nil
 	}
@@ -120,10 +120,10 @@ func (s *Service) sendCode(ctx context.Context, account Account) error {
 		return fmt.Errorf("keep the recovery code of %s: %w", account.ID, err)
 	}
 	message := mail.Recovery(account.Email, s.config.PublicURL, account.ID, account.Name, value, code.ExpiresAt)
-	if err := s.Mailer.Send(ctx, message); err != nil {
+	if err := s.deps.Mailer.Send(ctx, message); err != nil {
 		return fmt.Errorf("mail the recovery code of %s: %w", account.ID, err)
 	}
-	if err := s.Store.CodeSent(ctx, account.ID, code.Secret); err != nil {
+	if err := s.deps.Store.CodeSent(ctx, account.ID, code.Secret); err != nil {
 		return fmt.Errorf("note that the recovery code of %s was sent: %w", account.ID, err)
 	}
 	return nil
@@ -140,7 +140,7 @@ func (s *Service) send(ctx context.Context, account Account, purpose Purpose) er
 // SendDue sends one mail that is due and reports whether there was one. It is
 // called again and again by the service's mail loop, on every replica.
 func (s *Service) SendDue(ctx context.Context) (bool, error) {
-	job, err := s.Store.LeaseMail(ctx, s.Now(), s.Now().Add(mailLease))
+	job, err := s.deps.Store.LeaseMail(ctx, s.deps.Now(), s.deps.Now().Add(mailLease))
 	if errors.Is(err, fault.ErrNotFound) {
 		return false, nil
 	}
@@ -151,20 +151,20 @@ func (s *Service) SendDue(ctx context.Context) (bool, error) {
 	defer cancel()
 	account, err := s.Living(ctx, job.AccountID)
 	if errors.Is(err, fault.ErrNotFound) || err == nil && !job.wanted(account) {
-		return true, s.Store.DropMail(ctx, job)
+		return true, s.deps.Store.DropMail(ctx, job)
 	}
 	if err == nil {
 		err = s.send(ctx, account, job.Purpose)
 	}
 	if err == nil {
-		return true, s.Store.DropMail(ctx, job)
+		return true, s.deps.Store.DropMail(ctx, job)
 	}
-	due := s.Now().Add(min(time.Second<<min(job.Attempts, 12), mailBackoffMax))
+	due := s.deps.Now().Add(min(time.Second<<min(job.Attempts, 12), mailBackoffMax))
 	if errors.Is(err, mail.ErrRefused) || due.After(job.ExpiresAt) {
-		s.Audit.ErrorContext(ctx, "mail is given up", "account", job.AccountID, "purpose", job.Purpose, "error", err)
-		return true, s.Store.DropMail(ctx, job)
+		s.deps.Audit.ErrorContext(ctx, "mail is given up", "account", job.AccountID, "purpose", job.Purpose, "error", err)
+		return true, s.deps.Store.DropMail(ctx, job)
 	}
-	return true, errors.Join(err, s.Store.PutOffMail(ctx, job, due))
+	return true, errors.Join(err, s.deps.Store.PutOffMail(ctx, job, due))
 }
 
 // wanted tells whether the mail still makes sense for the account.

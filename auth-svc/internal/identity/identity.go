@@ -59,12 +59,15 @@ type Config struct {
 
 // Service holds the rules. It is safe for concurrent use.
 type Service struct {
-	Deps
+	deps   Deps
 	config Config
 }
 
 // New makes the service.
-func New(config Config, deps Deps) *Service { return &Service{Deps: deps, config: config} }
+func New(config Config, deps Deps) *Service { return &Service{deps: deps, config: config} }
+
+// SendsMail tells whether the installation sends mail.
+func (s *Service) SendsMail() bool { return s.deps.Mailer != nil }
 
 // An Account is one principal of the platform.
 type Account struct {

@@ -38,10 +38,10 @@ func (s *Service) CreateKey(ctx context.Context, accountID string, n NewKey) (Ke
 	if n.ExpiresInDays != nil {
 		key.live(time.Duration(*n.ExpiresInDays) * 24 * time.Hour)
 	}
-	if err := s.Store.InsertKey(ctx, key, s.config.Limits.KeysPerAccount); err != nil {
+	if err := s.deps.Store.InsertKey(ctx, key, s.config.Limits.KeysPerAccount); err != nil {
 		return Key{}, secret.Secret{}, fmt.Errorf("create a key of %s: %w", accountID, err)
 	}
-	s.Audit.InfoContext(ctx, "key created", "account", accountID, "key", key.ID, "scopes", key.Scopes.String())
+	s.deps.Audit.InfoContext(ctx, "key created", "account", accountID, "key", key.ID, "scopes", key.Scopes.String())
 	return key, value, nil
 }
 
@@ -86,15 +86,15 @@ func knownScopes(field string, scopes []string) error {
 }
 
 func (s *Service) makeKey(accountID string) (Key, secret.Secret, error) {
-	value, err := s.Maker.APIKey()
+	value, err := s.deps.Maker.APIKey()
 	if err != nil {
 		return Key{}, secret.Secret{}, err
 	}
-	id, err := s.Maker.KeyID()
+	id, err := s.deps.Maker.KeyID()
 	if err != nil {
 		return Key{}, secret.Secret{}, err
 	}
-	return Key{ID: id, AccountID: accountID, Secret: s.Peppers.Hash(value), CreatedAt: s.Now()}, value, nil
+	return Key{ID: id, AccountID: accountID, Secret: s.deps.Peppers.Hash(value), CreatedAt: s.deps.Now()}, value, nil
 }
 
 // live has a key end when it has lived for a time; 0 is without end.
@@ -109,7 +109,7 @@ func (k *Key) live(lives time.Duration) {
 // Keys lists the keys of an account, newest first: every live one, and the
 // newest of those that have ended.
 func (s *Service) Keys(ctx context.Context, accountID string) ([]Key, error) {
-	keys, err := s.Store.Keys(ctx, accountID, s.Now())
+	keys, err := s.deps.Store.Keys(ctx, accountID, s.deps.Now())
 	if err != nil {
 		return nil, fmt.Errorf("list the keys of %s: %w", accountID, err)
 	}
@@ -118,10 +118,10 @@ func (s *Service) Keys(ctx context.Context, accountID string) ([]Key, error) {
 
 // RevokeKey ends a key and every token made from it.
 func (s *Service) RevokeKey(ctx context.Context, accountID, keyID string) error {
-	if err := s.Store.RevokeKey(ctx, accountID, keyID, s.Now()); err != nil {
+	if err := s.deps.Store.RevokeKey(ctx, accountID, keyID, s.deps.Now()); err != nil {
 		return fmt.Errorf("revoke key %s of %s: %w", keyID, accountID, err)
 	}
-	s.Audit.InfoContext(ctx, "key revoked", "account", accountID, "key", keyID)
+	s.deps.Audit.InfoContext(ctx, "key revoked", "account", accountID, "key", keyID)
 	return nil
 }
 
@@ -134,11 +134,11 @@ func (s *Service) RotateKey(ctx context.Context, accountID, keyID string, overla
 	if overlapSeconds < 0 || overlapSeconds > maxOverlapSeconds {
 		return Key{}, secret.Secret{}, fault.Field("overlap_seconds", "must be from 0 to %d", maxOverlapSeconds)
 	}
-	old, err := s.Store.Key(ctx, accountID, keyID)
+	old, err := s.deps.Store.Key(ctx, accountID, keyID)
 	if err != nil {
 		return Key{}, secret.Secret{}, fmt.Errorf("rotate key %s of %s: %w", keyID, accountID, err)
 	}
-	if !old.Live(s.Now()) {
+	if !old.Live(s.deps.Now()) {
 		return Key{}, secret.Secret{}, errKeyEnded
 	}
 	fresh, value, err := s.makeKey(accountID)
@@ -148,13 +148,13 @@ func (s *Service) RotateKey(ctx context.Context, accountID, keyID string, overla
 	fresh.Name, fresh.Scopes = old.Name, old.Scopes
 	fresh.live(old.Lives)
 	until := fresh.CreatedAt.Add(time.Duration(overlapSeconds) * time.Second)
-	err = s.Store.RotateKey(ctx, old, fresh, until, s.config.Limits.KeysPerAccount)
+	err = s.deps.Store.RotateKey(ctx, old, fresh, until, s.config.Limits.KeysPerAccount)
 	if errors.Is(err, fault.ErrNotFound) {
 		return Key{}, secret.Secret{}, errKeyEnded
 	}
 	if err != nil {
 		return Key{}, secret.Secret{}, fmt.Errorf("rotate key %s of %s: %w", keyID, accountID, err)
 	}
-	s.Audit.InfoContext(ctx, "key rotated", "account", accountID, "key", keyID, "fresh", fresh.ID, "overlap_seconds", overlapSeconds)
+	s.deps.Audit.InfoContext(ctx, "key rotated", "account", accountID, "key", keyID, "fresh", fresh.ID, "overlap_seconds", overlapSeconds)
 	return fresh, value, nil
 }

@@ -19,15 +19,15 @@ var ErrCode = fault.ErrUnauthenticated.Say("The code is wrong or has ended; ask 
 // ReplaceRecoveryKey makes a new recovery key for an account that proved the
 // old one. With revokeKeys every API key ends too.
 func (s *Service) ReplaceRecoveryKey(ctx context.Context, account Account, revokeKeys bool) (secret.Secret, error) {
-	fresh, err := s.Maker.RecoveryKey()
+	fresh, err := s.deps.Maker.RecoveryKey()
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	err = s.Store.ReplaceRecovery(ctx, account.ID, account.Recovery, s.Peppers.Hash(fresh), revokeKeys, s.Now())
+	err = s.deps.Store.ReplaceRecovery(ctx, account.ID, account.Recovery, s.deps.Peppers.Hash(fresh), revokeKeys, s.deps.Now())
 	if err != nil {
 		return secret.Secret{}, fmt.Errorf("replace the recovery key of %s: %w", account.ID, notFoundIs(err, ErrCredential))
 	}
-	s.Audit.InfoContext(ctx, "recovery key replaced", "account", account.ID, "keys_revoked", revokeKeys)
+	s.deps.Audit.InfoContext(ctx, "recovery key replaced", "account", account.ID, "keys_revoked", revokeKeys)
 	return fresh, nil
 }
 
@@ -41,14 +41,14 @@ func (s *Service) RequestRecovery(ctx context.Context, accountID string) error {
 	if !secret.CheckID(secret.PrefixAgent, accountID) {
 		return ErrAgentID
 	}
-	now := s.Now()
-	err := s.Store.QueueMailOnce(ctx, MailJob{
+	now := s.deps.Now()
+	err := s.deps.Store.QueueMailOnce(ctx, MailJob{
 		AccountID: accountID, Purpose: PurposeRecover, Due: now, ExpiresAt: now.Add(recoveryMailTTL),
 	}, now)
 	if err != nil {
 		return fmt.Errorf("queue a recovery mail of %s: %w", accountID, err)
 	}
-	s.Audit.InfoContext(ctx, "recovery requested", "account", accountID)
+	s.deps.Audit.InfoContext(ctx, "recovery requested", "account", accountID)
 	return nil
 }
 
@@ -66,21 +66,21 @@ func (s *Service) ConfirmRecovery(ctx context.Context, accountID, typed string) 
 	if !ok {
 		return secret.Secret{}, ErrCode
 	}
-	proof, err := s.Store.Code(ctx, accountID, s.Now())
+	proof, err := s.deps.Store.Code(ctx, accountID, s.deps.Now())
 	if err != nil && !errors.Is(err, fault.ErrNotFound) {
 		return secret.Secret{}, fmt.Errorf("confirm the recovery of %s: %w", accountID, err)
 	}
-	if !s.Peppers.Verify(code, proof.Secret) {
+	if !s.deps.Peppers.Verify(code, proof.Secret) {
 		return secret.Secret{}, ErrCode
 	}
-	fresh, err := s.Maker.RecoveryKey()
+	fresh, err := s.deps.Maker.RecoveryKey()
 	if err != nil {
 		return secret.Secret{}, err
 	}
-	err = s.Store.Recover(ctx, accountID, proof.Secret, s.Peppers.Hash(fresh), s.Now())
+	err = s.deps.Store.Recover(ctx, accountID, proof.Secret, s.deps.Peppers.Hash(fresh), s.deps.Now())
 	if err != nil {
 		return secret.Secret{}, fmt.Errorf("recover %s: %w", accountID, notFoundIs(err, ErrCode))
 	}
-	s.Audit.InfoContext(ctx, "account recovered by e-mail", "account", accountID)
+	s.deps.Audit.InfoContext(ctx, "account recovered by e-mail", "account", accountID)
 	return fresh, nil
 }

@@ -100,6 +100,8 @@ type Store interface {
 
 	// Changes gives up to limit changes after a position, in order.
 	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
+	// Position gives the position of the last change, 0 before the first.
+	Position(ctx context.Context) (int64, error)
 	// PositionAt gives the last position after which every change since an
 	// instant is found.
 	PositionAt(ctx context.Context, at time.Time) (int64, error)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -47,7 +48,7 @@ func (s *Service) Exchange(key Key, requested []string) (AccessToken, error) {
 		}
 		scopes = inOrder(requested)
 	}
-	return s.issue(grant{subject: key.AccountID, client: key.ID, scopes: scopes, since: s.Now(), keyExpires: key.ExpiresAt})
+	return s.issue(grant{subject: key.AccountID, client: key.ID, scopes: scopes, since: s.deps.Now(), keyExpires: key.ExpiresAt})
 }
 
 // ErrScopeNotGranted is the refusal of a scope that the key does not have;
@@ -63,7 +64,7 @@ func (s *Service) SignIn(ctx context.Context, name string) (AccessToken, Account
 	if account.Kind != KindHuman {
 		return AccessToken{}, Account{}, fault.ErrForbidden.Say("Only people sign in; an agent exchanges its API key for a token.")
 	}
-	made, err := s.issue(grant{subject: account.ID, client: signInClient, scopes: token.AllScopes(), since: s.Now()})
+	made, err := s.issue(grant{subject: account.ID, client: signInClient, scopes: token.AllScopes(), since: s.deps.Now()})
 	return made, account, err
 }
 
@@ -73,14 +74,14 @@ func (s *Service) Refresh(ctx context.Context, claims *token.Claims) (AccessToke
 	if claims.KeyID == "" || claims.KeyID == signInClient {
 		return AccessToken{}, fault.ErrUnauthenticated.Say("This token was not made from an API key; sign in again.")
 	}
-	key, err := s.Store.Key(ctx, claims.Subject, claims.KeyID)
-	if errors.Is(err, fault.ErrNotFound) || err == nil && !key.Live(s.Now()) {
+	key, err := s.deps.Store.Key(ctx, claims.Subject, claims.KeyID)
+	if errors.Is(err, fault.ErrNotFound) || err == nil && !key.Live(s.deps.Now()) {
 		return AccessToken{}, fault.ErrUnauthenticated.Say("The key of this token has ended.")
 	}
 	if err != nil {
 		return AccessToken{}, fmt.Errorf("refresh a token of key %s: %w", claims.KeyID, err)
 	}
-	if !s.Now().Before(claims.AuthTime.Add(s.config.Limits.ChainTTL)) {
+	if !s.deps.Now().Before(claims.AuthTime.Add(s.config.Limits.ChainTTL)) {
 		return AccessToken{}, fault.ErrUnauthenticated.Say("This token was refreshed for as long as it may be; exchange the API key again.")
 	}
 	return s.issue(grant{
@@ -97,12 +98,12 @@ type grant struct {
 }
 
 func (s *Service) issue(g grant) (AccessToken, error) {
-	now := s.Now()
+	now := s.deps.Now()
 	expires := earliest(now.Add(s.config.Limits.TokenTTL), g.since.Add(s.config.Limits.ChainTTL))
 	if g.keyExpires != nil {
 		expires = earliest(expires, *g.keyExpires)
 	}
-	value, err := s.Signer.Sign(accessClaims{
+	value, err := s.deps.Signer.Sign(accessClaims{
 		RegisteredClaims: s.registered(g.subject, s.config.Audience, now, expires),
 		ClientID:         g.client,
 		Scope:            g.scopes.String(),
@@ -135,9 +136,9 @@ func Services() []string { return []string{"auth-svc", "chat-svc", "agent-llm-sv
 // ServiceToken makes the token by which one of the platform's own services
 // calls audience, another one.
 func (s *Service) ServiceToken(service, audience string) (AccessToken, error) {
-	now := s.Now()
+	now := s.deps.Now()
 	expires := now.Add(s.config.Limits.TokenTTL)
-	value, err := s.Signer.Sign(accessClaims{
+	value, err := s.deps.Signer.Sign(accessClaims{
 		RegisteredClaims: s.registered(service, audience, now, expires), ClientID: service, AuthTime: jwt.NewNumericDate(now),
 	})
 	if err != nil {
@@ -149,9 +150,16 @@ func (s *Service) ServiceToken(service, audience string) (AccessToken, error) {
 // clockSkew is longer than verifiers take a token after its end.
 const clockSkew = time.Minute
 
-// Revoke ends the token that claims are of.
+// devToken begins the id of a development token.
+const devToken = "dev:"
+
+// Revoke ends the token that claims are of. A development token never ends: it
+// is made anew from its name each time.
 func (s *Service) Revoke(ctx context.Context, claims *token.Claims) error {
-	if err := s.Store.RevokeToken(ctx, claims.Subject, claims.ID, s.Now(), claims.ExpiresAt.Add(clockSkew)); err != nil {
+	if strings.HasPrefix(claims.ID, devToken) {
+		return fault.Field("token", "development tokens are not revoked")
+	}
+	if err := s.deps.Store.RevokeToken(ctx, claims.Subject, claims.ID, s.deps.Now(), claims.ExpiresAt.Add(clockSkew)); err != nil {
 		return fmt.Errorf("revoke a token of %s: %w", claims.Subject, err)
 	}
 	return nil
@@ -162,7 +170,7 @@ func (s *Service) Revoke(ctx context.Context, claims *token.Claims) error {
 // the change feed.
 func (s *Service) CheckToken(ctx context.Context, claims *token.Claims) error {
 	ended := fault.ErrUnauthenticated.Say("The token was revoked.")
-	revoked, err := s.Store.TokenRevoked(ctx, claims.ID)
+	revoked, err := s.deps.Store.TokenRevoked(ctx, claims.ID)
 	if err != nil {
 		return fmt.Errorf("check a token of %s: %w", claims.Subject, err)
 	}
@@ -173,8 +181,8 @@ func (s *Service) CheckToken(ctx context.Context, claims *token.Claims) error {
 		_, err := s.Living(ctx, claims.Subject)
 		return notFoundIs(err, ended)
 	}
-	key, err := s.Store.Key(ctx, claims.Subject, claims.KeyID)
-	if err == nil && !key.Live(s.Now()) {
+	key, err := s.deps.Store.Key(ctx, claims.Subject, claims.KeyID)
+	if err == nil && !key.Live(s.deps.Now()) {
 		return ended
 	}
 	return notFoundIs(err, ended)
@@ -191,11 +199,11 @@ func notFoundIs(err error, f *fault.Fault) error {
 // AuthenticateKey finds the live key that the credential is of. An unknown
 // account, a wrong key and an ended one look alike: ErrCredential.
 func (s *Service) AuthenticateKey(ctx context.Context, accountID string, given secret.Secret) (Key, error) {
-	key, err := s.Store.KeyBySecret(ctx, accountID, s.Peppers.Candidates(given))
+	key, err := s.deps.Store.KeyBySecret(ctx, accountID, s.deps.Peppers.Candidates(given))
 	if err != nil && !errors.Is(err, fault.ErrNotFound) {
 		return Key{}, fmt.Errorf("check a key of %s: %w", accountID, err)
 	}
-	if !s.Peppers.Verify(given, key.Secret) || !key.Live(s.Now()) {
+	if !s.deps.Peppers.Verify(given, key.Secret) || !key.Live(s.deps.Now()) {
 		return Key{}, ErrCredential
 	}
 	return key, nil
@@ -204,11 +212,11 @@ func (s *Service) AuthenticateKey(ctx context.Context, accountID string, given s
 // AuthenticateRecovery finds the living account whose recovery key is given.
 // An unknown account and a wrong key look alike: ErrCredential.
 func (s *Service) AuthenticateRecovery(ctx context.Context, accountID string, given secret.Secret) (Account, error) {
-	account, err := s.Store.Account(ctx, accountID)
+	account, err := s.deps.Store.Account(ctx, accountID)
 	if err != nil && !errors.Is(err, fault.ErrNotFound) {
 		return Account{}, fmt.Errorf("check the recovery key of %s: %w", accountID, err)
 	}
-	if !s.Peppers.Verify(given, account.Recovery) || account.DeletedAt != nil {
+	if !s.deps.Peppers.Verify(given, account.Recovery) || account.DeletedAt != nil {
 		return Account{}, ErrCredential
 	}
 	return account, nil
@@ -221,9 +229,9 @@ func (s *Service) DevClaims(ctx context.Context, name string) (*token.Claims, er
 	if err != nil {
 		return nil, notFoundIs(err, fault.ErrUnauthenticated.Say("The development token names no account."))
 	}
-	now := s.Now()
+	now := s.deps.Now()
 	return &token.Claims{
-		Subject: account.ID, Scopes: token.AllScopes(), ID: "dev:" + account.ID,
+		Subject: account.ID, Scopes: token.AllScopes(), ID: devToken + account.ID,
 		IssuedAt: now, ExpiresAt: now.Add(s.config.Limits.TokenTTL), AuthTime: now,
 	}, nil
 }

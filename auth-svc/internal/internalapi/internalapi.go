@@ -26,12 +26,13 @@ type API struct {
 	services *secret.Services
 	caller   fiber.Handler
 	agents   *token.Verifier
+	epoch    string
 }
 
 // New makes the door: services proves callers, callers checks the tokens made
-// from that, agents those that callers ask about.
-func New(service *identity.Service, services *secret.Services, callers, agents *token.Verifier) *API {
-	return &API{identity: service, services: services, caller: token.Require(callers), agents: agents}
+// from that, agents those that callers ask about; epoch is that of the data.
+func New(service *identity.Service, services *secret.Services, callers, agents *token.Verifier, epoch string) *API {
+	return &API{identity: service, services: services, caller: token.Require(callers), agents: agents, epoch: epoch}
 }
 
 // Mount adds the paths to f.
@@ -129,7 +130,8 @@ const readTimeout = 5 * time.Second
 
 // getChanges gives the changes after a position, or, to a reader that has
 // none, since an instant (RFC 3339). It waits up to wait seconds for the
-// first.
+// first. A position from another epoch of the data, or past the end of the feed,
+// is 400 INVALID_CURSOR: a backup was restored, and the reader starts again.
 func (a *API) getChanges(c *fiber.Ctx) error {
 	position, err := a.position(c)
 	if err != nil {
@@ -148,7 +150,7 @@ func (a *API) getChanges(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	answer := accounts.ChangesAnswer{Position: position, Changes: make([]accounts.Change, len(changes))}
+	answer := accounts.ChangesAnswer{Epoch: a.epoch, Position: position, Changes: make([]accounts.Change, len(changes))}
 	for i, change := range changes {
 		answer.Position = change.Position
 		answer.Changes[i] = accounts.Change{
@@ -166,6 +168,9 @@ func (a *API) position(c *fiber.Ctx) (int64, error) {
 			return 0, fault.Field("since", "must be an instant of RFC 3339")
 		}
 		return a.identity.PositionAt(c.UserContext(), since)
+	}
+	if epoch := c.Query("epoch"); epoch != "" && epoch != a.epoch {
+		return 0, identity.ErrPosition
 	}
 	position, err := strconv.ParseInt(c.Query("after"), 10, 64)
 	if err != nil || position < 0 {

@@ -51,10 +51,15 @@ func (s *Store) PositionAt(ctx context.Context, at time.Time) (int64, error) {
 	if !errors.Is(err, mongo.ErrNoDocuments) {
 		return 0, mongodb.Fault(err)
 	}
+	return s.Position(ctx)
+}
+
+// Position implements identity.Store.
+func (s *Store) Position(ctx context.Context) (int64, error) {
 	var counter struct {
 		Value int64 `bson:"value"`
 	}
-	err = s.db.Collection(counters).FindOne(ctx, byID(changes)).Decode(&counter)
+	err := s.db.Collection(counters).FindOne(ctx, byID(changes)).Decode(&counter)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return 0, nil
 	}

@@ -1,6 +1,8 @@
 package restapi
 
 import (
+	"net/http"
+
 	"github.com/gofiber/fiber/v2"
 
 	"chatplatform.io/auth-svc/internal/signing"
@@ -8,12 +10,16 @@ import (
 )
 
 // MountKeySet publishes the signing keys (RFC 7517). They stand on both
-// listeners, so that a service needs only the internal one.
+// listeners, so that a service needs only the internal one. Who has this very
+// set already is answered 304 (RFC 9110 §13.1.2).
 func MountKeySet(f *fiber.App, keys *signing.Keys) {
 	f.Get("/.well-known/jwks.json", func(c *fiber.Ctx) error {
 		document := keys.JWKS()
 		c.Set(fiber.HeaderCacheControl, "public, max-age=60")
 		c.Set(fiber.HeaderETag, document.ETag)
+		if c.Fresh() {
+			return c.SendStatus(http.StatusNotModified)
+		}
 		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 		return c.Send(document.Body)
 	})

@@ -121,6 +121,9 @@ func (a *API) deleteKey(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if err := a.revoking(accountID); err != nil {
+		return err
+	}
 	if err := a.identity.RevokeKey(c.UserContext(), accountID, keyID); err != nil {
 		return err
 	}
@@ -134,6 +137,9 @@ type rotateRequest struct {
 func (a *API) postRotate(c *fiber.Ctx) error {
 	accountID, keyID, err := a.managed(c)
 	if err != nil {
+		return err
+	}
+	if err := a.revoking(accountID); err != nil {
 		return err
 	}
 	body, err := httpserver.OptionalBody[rotateRequest](c)

@@ -41,11 +41,14 @@ func (a *API) postRecover(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if err := a.revoking(account.ID); err != nil {
+		return err
+	}
 	key, err := a.identity.ReplaceRecoveryKey(c.UserContext(), account, body.RevokeKeys)
 	if err != nil {
 		return err
 	}
-	return secretly(c, created, recoveredAt(account.ID, key, a.identity.Now()))
+	return secretly(c, created, recoveredAt(account.ID, key, a.now()))
 }
 
 func (a *API) requestCode(c *fiber.Ctx) error {
@@ -80,5 +83,5 @@ func (a *API) postConfirm(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return secretly(c, created, recoveredAt(body.AgentID, key, a.identity.Now()))
+	return secretly(c, created, recoveredAt(body.AgentID, key, a.now()))
 }

@@ -37,14 +37,20 @@ type API struct {
 	page     verifypage.Page
 	register *ratelimit.Limiter
 	mail     *ratelimit.Limiter
+	revoke   *ratelimit.Limiter
+	now      func() time.Time
 }
 
-// Registrations and mails per address.
+// Registrations and mails per address, and revocations per account: other
+// services remember every revocation for some time, and one account must not
+// use that memory up.
 const (
 	registerPerSecond = 1.0 / 30
 	registerBurst     = 20
 	mailPerSecond     = 1.0 / 60
 	mailBurst         = 5
+	revokePerSecond   = 1
+	revokeBurst       = 120
 	remembered        = 100_000
 )
 
@@ -53,9 +59,10 @@ func New(
 	config Config, service *identity.Service, guard *access.Guard, verifier *token.Verifier, keys *signing.Keys, now func() time.Time,
 ) *API {
 	return &API{
-		config: config, identity: service, guard: guard, verifier: verifier, keys: keys, page: verifypage.New(),
+		config: config, identity: service, guard: guard, verifier: verifier, keys: keys, page: verifypage.New(), now: now,
 		register: ratelimit.New(registerPerSecond, registerBurst, remembered, now),
 		mail:     ratelimit.New(mailPerSecond, mailBurst, remembered, now),
+		revoke:   ratelimit.New(revokePerSecond, revokeBurst, remembered, now),
 	}
 }
 
@@ -118,6 +125,14 @@ func (a *API) perAddress(c *fiber.Ctx, limit *ratelimit.Limiter) error {
 		return nil
 	}
 	if wait, ok := limit.Take(address.String()); !ok {
+		return fault.ErrRateLimited.After(wait)
+	}
+	return nil
+}
+
+// revoking refuses what ends tokens or keys of an account too often.
+func (a *API) revoking(accountID string) error {
+	if wait, ok := a.revoke.Take(accountID); !ok {
 		return fault.ErrRateLimited.After(wait)
 	}
 	return nil

@@ -89,6 +89,9 @@ func (a *API) postRevoke(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if err := a.revoking(accountID); err != nil {
+		return err
+	}
 	body, err := oauthBody(c, revokeForm)
 	if err != nil {
 		return err

@@ -84,10 +84,6 @@ func (p *Peppers) Verify(s Secret, h Hashed) bool {
 	return hmac.Equal(set[max(at, 0)].hash(s).Hash, h.Hash) && known
 }
 
-// NeedsRehash reports whether h was made with another pepper than new hashes
-// are: after the next successful Verify, store Hash in its place.
-func (p *Peppers) NeedsRehash(h Hashed) bool { return h.Version != p.watched.Get()[0].version }
-
 // GeneratePepper makes version 1 in dir, with mode 0600, when the folder is
 // absent or empty; else it does nothing.
 func GeneratePepper(dir string, random io.Reader) error {

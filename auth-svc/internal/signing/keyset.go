@@ -34,8 +34,7 @@ type keySet struct {
 }
 
 // A Document is a JSON Web Key Set (RFC 7517) of Ed25519 keys (RFC 8037), ready
-// to be served as application/jwk-set+json. Callers share Body and must not
-// change it.
+// to be served. Callers share Body and must not change it.
 type Document struct {
 	Body []byte
 	// ETag is the strong validator of Body, quotes included.
