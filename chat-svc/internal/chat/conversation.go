@@ -56,8 +56,11 @@ func (s *Service) shown(ctx context.Context, caller id.Account, view View) ([]Me
 }
 
 func (s *Service) view(ctx context.Context, caller id.Account, c id.Conversation) (View, error) {
+	// Asked for before the read: a mark that is written meanwhile is in one of the two.
+	pending := s.Reads.Pending(readmark.Reader{Account: caller, Conversation: c})
 	view, err := s.Store.View(ctx, caller, c)
-	return s.withPendingRead(caller, view), err
+	view.Read = max(view.Read, pending)
+	return view, err
 }
 
 // withPendingRead lets an account see the moves of its read mark that are not
