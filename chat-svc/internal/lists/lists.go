@@ -12,6 +12,7 @@ import (
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/fault"
 )
 
 const (
@@ -20,6 +21,9 @@ const (
 	maxAccounts = 20_000
 	maxEntries  = 2_000_000
 	loadWait    = 5 * time.Second
+	// maxLoads is how often an account is loaded again whose conversations
+	// change meanwhile.
+	maxLoads = 8
 )
 
 // An Entry is one conversation of an account.
@@ -110,48 +114,55 @@ type Snapshot struct {
 
 // Of gives an account's conversations, in no order, and tracks the account
 // from now on.
-func (l *Lists) Of(ctx context.Context, a id.Account) (Snapshot, error) {
-	tracked, err := l.tracked(ctx, a)
-	if err != nil {
-		return Snapshot{}, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := Snapshot{
-		Entries: make([]Entry, 0, len(tracked.member)), Version: tracked.version, Changed: tracked.changed,
-	}
-	for c, m := range tracked.member {
-		if m.conversation.pending {
-			continue
+func (l *Lists) Of(ctx context.Context, a id.Account) (s Snapshot, err error) {
+	err = l.read(ctx, a, func(tracked *account) {
+		s = Snapshot{Entries: make([]Entry, 0, len(tracked.member)), Version: tracked.version, Changed: tracked.changed}
+		for c, m := range tracked.member {
+			if m.conversation.pending {
+				continue
+			}
+			s.Entries = append(s.Entries, Entry{
+				Conversation: c, CreatedAt: m.conversation.createdAt, Last: m.conversation.last, Read: m.read,
+			})
 		}
-		s.Entries = append(s.Entries, Entry{
-			Conversation: c, CreatedAt: m.conversation.createdAt, Last: m.conversation.last, Read: m.read,
-		})
-	}
-	return s, nil
+	})
+	return s, err
 }
 
 // Track tracks an account from now on.
 func (l *Lists) Track(ctx context.Context, a id.Account) error {
-	_, err := l.tracked(ctx, a)
-	return err
+	return l.read(ctx, a, func(*account) {})
 }
 
-// tracked gives the account once it is loaded.
-func (l *Lists) tracked(ctx context.Context, a id.Account) (*account, error) {
-	tracked, mine := l.track(a)
-	if mine {
-		l.load(ctx, a, tracked)
+// read looks at an account once it is loaded. One that was dropped meanwhile,
+// because what was read is no longer true, is loaded again.
+func (l *Lists) read(ctx context.Context, a id.Account, look func(*account)) error {
+	for range maxLoads {
+		tracked, mine := l.track(a)
+		if mine {
+			l.load(ctx, a, tracked)
+		}
+		select {
+		case <-tracked.loaded:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if stands, err := l.look(a, tracked, look); stands || err != nil {
+			return err
+		}
 	}
-	select {
-	case <-tracked.loaded:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return fault.ErrUnavailable.Because(fmt.Errorf("the conversations of %s changed %d times while they were read", a, maxLoads))
+}
+
+func (l *Lists) look(a id.Account, tracked *account, look func(*account)) (stands bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if tracked.err != nil || l.accounts[a] != tracked {
+		return false, tracked.err
+	}
 	tracked.used = l.now()
-	return tracked, tracked.err
+	look(tracked)
+	return true, nil
 }
 
 // Version is the version of an account that is tracked and loaded; false for
@@ -205,6 +216,9 @@ func (l *Lists) load(ctx context.Context, a id.Account, tracked *account) {
 		tracked.err = fmt.Errorf("load the conversations of %s: %w", a, err)
 		l.drop(a, tracked)
 		return
+	}
+	if l.accounts[a] != tracked {
+		return // dropped: whoever waits loads it again
 	}
 	for _, e := range found {
 		l.join(a, tracked, e)
