@@ -4,25 +4,25 @@ package chatsvc
 
 import (
 	"context"
+	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/mongostore"
+	"chatplatform.io/chat-svc/internal/polling"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/restapi"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/chat-svc/internal/sweep"
-	"chatplatform.io/svckit/httpserver"
 	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/paging"
 	"chatplatform.io/svckit/program"
@@ -41,18 +41,21 @@ var OpenAPI []byte
 // A Server is chat-svc, open and ready to answer. It binds no address by
 // itself.
 type Server struct {
+	*program.Doors
+
 	config    Config
 	deps      program.Deps
 	accounts  *accounts.Client
 	db        *mongodb.DB
 	committer *sequence.Committer
 	reads     *readmark.Writer
+	feed      *events.Feed
+	lists     *lists.Lists
+	polls     *restapi.Polls
+	metrics   *metrics
 	sweeper   *sweep.Sweeper
-	ready     *httpserver.Readiness
-	public    *fiber.App
-	internal  *fiber.App
 
-	follow   context.CancelFunc
+	follow   context.CancelFunc // of what works beside the requests
 	followed sync.WaitGroup
 }
 
@@ -111,37 +114,40 @@ func (s *Server) start() {
 	s.followed.Go(func() { s.accounts.Follow(ctx) })
 
 	store := mongostore.New(s.db)
-	s.committer = sequence.New(sequence.Options{
-		Store: store, Now: s.deps.Now, Report: newMetrics(s.deps.Observer.Registry, s.accounts).report,
-	})
+	s.lists = lists.New(store, s.deps.Now)
+	s.feed = events.New(store, s.deps.Now, s.deps.Observer.Logger, s.lists.Listen)
+	s.lists.Hear(s.feed)
+	s.followed.Go(func() { s.feed.Run(ctx) })
+	keeper := events.NewKeeper(s.feed, store, rand.Text(), s.deps.Now, s.deps.Observer.Logger)
+	s.followed.Go(func() { keeper.Run(ctx) })
+
+	load := polling.NewLoad()
+	s.followed.Go(func() { load.Run(ctx) })
+	s.polls = &restapi.Polls{
+		Limiter: polling.New(s.config.polling(), load.Factor, s.deps.Now), Memory: polling.NewMemory(),
+		MaxWaiting: s.config.PollMaxWaiting,
+	}
+	s.metrics = newMetrics(s.deps.Observer.Registry, watched{s.accounts, s.feed, s.lists, s.polls})
+	s.polls.Report = s.metrics.polled
+	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
 	s.sweeper = sweep.New(store, s.deps.Observer.Logger)
 }
 
 func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
-	registry := s.deps.Observer.Registry
 	service := chat.New(s.config.limits(), chat.Deps{
 		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Sweeper: s.sweeper, Accounts: s.accounts,
-		Sends:     ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
+		Sends: ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
+		Feed:  s.feed, Lists: s.lists, Distrusted: s.metrics.distrusted,
 		DirectKey: directKey, Now: s.deps.Now,
 	})
-	s.public = httpserver.NewApp(s.options(registry))
-	restapi.New(service, s.verifier(), cursors).Mount(s.public)
-	s.public.Get("/health", httpserver.Health(s.deps.Version, s.deps.Now))
-
-	s.ready = httpserver.NewReadiness(map[string]func(context.Context) error{
-		"database": s.db.Ping,
-		"accounts": s.hearsAccounts,
+	s.Doors = program.NewDoors(program.DoorOptions{
+		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens,
+		Checks: map[string]func(context.Context) error{
+			"database": s.db.Ping, "accounts": s.hearsAccounts, "events": s.hearsEvents,
+		},
 	})
-	s.internal = httpserver.NewApp(s.options(prometheus.WrapRegistererWithPrefix("internal_", registry)))
-	httpserver.AddInternal(s.internal, s.ready, registry)
-}
-
-func (s *Server) options(registry prometheus.Registerer) httpserver.Options {
-	return httpserver.Options{
-		Logger: s.deps.Observer.Logger, Registry: registry, Tracer: s.deps.Observer.Tracer,
-		Timeout: s.config.Serving.RequestTimeout,
-	}
+	restapi.New(service, s.verifier(), cursors, s.polls).Mount(s.Public)
 }
 
 func (s *Server) verifier() *token.Verifier {
@@ -166,29 +172,11 @@ func (s *Server) hearsAccounts(context.Context) error {
 	return nil
 }
 
-// Handler answers the public paths.
-func (s *Server) Handler() fasthttp.RequestHandler { return s.public.Handler() }
-
-// Internal answers the second listener: readiness and metrics.
-func (s *Server) Internal() fasthttp.RequestHandler { return s.internal.Handler() }
-
-// Ready tells whether the service is ready, with details.
-func (s *Server) Ready() *httpserver.Readiness { return s.ready }
-
-// Serve answers on both listeners until ctx ends, then drains.
-func (s *Server) Serve(ctx context.Context, public, internal net.Listener) error {
-	if s.config.DevTokens && !loopback(public.Addr()) {
-		return fmt.Errorf("DEV_TOKENS lets anybody in by name alone and works on a loopback address only, not on %s", public.Addr())
+func (s *Server) hearsEvents(context.Context) error {
+	if reason := s.feed.Healthy(); reason != "" {
+		return fmt.Errorf("the change stream is %s", reason)
 	}
-	return httpserver.Serve(ctx, s.config.Serving.Options(s.deps.Observer.Logger, s.ready),
-		httpserver.Door{Listener: public, Handler: s.Handler()},
-		httpserver.Door{Listener: internal, Handler: s.Internal()},
-	)
-}
-
-func loopback(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
+	return nil
 }
 
 // Close ends what Open started, after the last request: messages at hand are

@@ -8,6 +8,7 @@ import (
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/polling"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/httpserver"
 	"chatplatform.io/svckit/mongodb"
@@ -27,6 +28,11 @@ type Config struct {
 	MembersPerGroup         int     `env:"MEMBERS_PER_GROUP" envDefault:"50000" doc:"Most members of a group."`
 	ConversationsPerAccount int     `env:"CONVERSATIONS_PER_ACCOUNT" envDefault:"5000" doc:"Conversations of an account beyond which it makes no more."`
 	BlocksMaxGroup          int     `env:"BLOCKS_MAX_GROUP" envDefault:"0" doc:"Members of the largest group in which a block by one of them bars another from sending; in larger ones the messages are hidden from who blocks. 0 means any size."`
+
+	PollMinInterval time.Duration `env:"POLL_MIN_INTERVAL" envDefault:"1s" doc:"Least wait between polls that an account is advised, at least 1s."`
+	PollMaxInterval time.Duration `env:"POLL_MAX_INTERVAL" envDefault:"30s" doc:"Most that it is advised."`
+	PollBurst       int           `env:"POLL_BURST" envDefault:"5" doc:"Polls in a row that are served before the limit of one a second refuses."`
+	PollMaxWaiting  int64         `env:"POLL_MAX_WAITING" envDefault:"20000" doc:"Most requests of a replica that wait for a message."`
 
 	Accounts accounts.Settings
 	Serving  httpserver.Settings
@@ -50,6 +56,10 @@ func (c Config) limits() chat.Limits {
 		MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount,
 		BlocksMaxGroup: c.BlocksMaxGroup,
 	}
+}
+
+func (c Config) polling() polling.Settings {
+	return polling.Settings{MinInterval: c.PollMinInterval, MaxInterval: c.PollMaxInterval, Burst: c.PollBurst}
 }
 
 func (c Config) database() mongodb.Settings {

@@ -300,7 +300,7 @@ func TestStrangers(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	conversation := p.ann.group(t, p.bob.id)
-	message := p.ann.say(t, conversation, "between us").Text("message_id")
+	sent := p.ann.say(t, conversation, "between us").Text("message_id")
 	bodies := map[string]any{
 		"POST /api/messages":             object{"conversation_id": conversation, "content": "let me in"},
 		"PUT /api/messages/{message_id}": object{"content": "let me in"},
@@ -311,7 +311,7 @@ func TestStrangers(t *testing.T) {
 		"POST /api/conversations/{conversation_id}/members":  object{"agent_id": p.eve.id},
 		"PUT /api/conversations/{conversation_id}/role":      object{"agent_id": p.bob.id, "role": "admin"},
 		"POST /api/conversations/{conversation_id}/transfer": object{"agent_id": p.eve.id},
-		"POST /api/conversations/{conversation_id}/read":     object{"up_to": message},
+		"POST /api/conversations/{conversation_id}/read":     object{"up_to": sent},
 	}
 	block := p.ann.block(t, p.eve.id)
 	unscoped := person{p.eve.Client, p.eve.id, p.auth.token(t, p.eve.id, token.PresenceUpdate, token.LLMChat)}
@@ -322,7 +322,7 @@ func TestStrangers(t *testing.T) {
 			continue
 		}
 		checked++
-		path := strings.NewReplacer("{conversation_id}", conversation, "{message_id}", message, "{agent_id}", p.bob.id, "{block_id}", block).Replace(pattern)
+		path := strings.NewReplacer("{conversation_id}", conversation, "{message_id}", sent, "{agent_id}", p.bob.id, "{block_id}", block).Replace(pattern)
 		body := bodies[operation]
 		require.Equal(t, 401, p.eve.Call(t, method, path, body).Status, "%s without a token", operation)
 		require.Equal(t, 401, p.eve.Call(t, method, path, body, svctest.WithBearer(p.eve.token+"x")).Status, "%s with a broken token", operation)
@@ -332,7 +332,7 @@ func TestStrangers(t *testing.T) {
 			require.Equal(t, "NOT_FOUND", answer.Text("error.code"))
 		}
 	}
-	require.Equal(t, 19, checked)
+	require.Equal(t, 20, checked)
 	require.Empty(t, p.eve.want(t, 200, "GET", "/api/conversations", nil).Get("conversations"))
 }
 

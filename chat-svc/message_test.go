@@ -122,7 +122,7 @@ func TestBrokenRequests(t *testing.T) {
 	require.Equal(t, 415, raw("text/plain", `{}`).Status)
 	require.Equal(t, 415, raw("application/json", `{}`, svctest.WithHeader("Content-Encoding", "gzip")).Status)
 	require.Equal(t, 413, raw("application/json", `{"content":"`+strings.Repeat("x", 1<<20)+`"}`).Status)
-	require.Equal(t, 405, p.ann.do(t, "GET", "/api/messages", nil, svctest.Unrouted()).Status)
+	require.Equal(t, 405, p.ann.do(t, "PATCH", "/api/messages", nil, svctest.Unrouted()).Status)
 	require.Equal(t, 404, p.ann.do(t, "POST", "/api/message", nil, svctest.Unrouted()).Status)
 }
 

@@ -4,6 +4,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/lists"
+	"chatplatform.io/chat-svc/internal/restapi"
 	"chatplatform.io/chat-svc/internal/sequence"
 )
 
@@ -13,9 +16,24 @@ type metrics struct {
 	duration prometheus.Histogram
 	stored   prometheus.Counter
 	stopped  *prometheus.CounterVec
+	fallback *prometheus.CounterVec
+
+	polls    *prometheus.CounterVec
+	empty    prometheus.Counter
+	early    prometheus.Counter
+	memory   prometheus.Counter
+	interval prometheus.Histogram
 }
 
-func newMetrics(registry prometheus.Registerer, client *accounts.Client) *metrics {
+// watched is what is asked whenever metrics are read.
+type watched struct {
+	accounts *accounts.Client
+	feed     *events.Feed
+	lists    *lists.Lists
+	polls    *restapi.Polls
+}
+
+func newMetrics(registry prometheus.Registerer, w watched) *metrics {
 	m := &metrics{
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "chat_commit_messages", Help: "Messages in one insert.",
@@ -32,14 +50,73 @@ func newMetrics(registry prometheus.Registerer, client *accounts.Client) *metric
 			Name: "chat_commit_stops_total",
 			Help: "Inserts that did not store all of their messages, by reason: place_taken, key_repeated, rejected, or unknown where the database did not say.",
 		}, []string{"reason"}),
+		fallback: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "chat_poll_fallback_total",
+			Help: "Lists for which memory was not trusted, by reason: starting, silent or behind, as the change stream is.",
+		}, []string{"reason"}),
 	}
-	unheard := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "chat_accounts_unheard_seconds",
-		Help: "How long auth-svc's change feed has not answered; revocations of that time are not known here.",
-	}, func() float64 { return client.Unheard().Seconds() })
-	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, unheard)
+	m.countPolls(registry)
+	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, m.fallback)
+	for _, gauge := range w.gauges() {
+		registry.MustRegister(gauge)
+	}
 	return m
 }
+
+func (m *metrics) countPolls(registry prometheus.Registerer) {
+	m.polls = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "chat_poll_requests_total",
+		Help: "Polls, by route (all, conversation), kind (first, cursor, after, long) and outcome (served, not_modified, refused, shed).",
+	}, []string{"route", "kind", "outcome"})
+	m.empty = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "chat_poll_empty_total", Help: "Polls that found nothing new.",
+	})
+	m.early = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "chat_poll_early_total", Help: "Polls before the instant that the account was told last.",
+	})
+	m.memory = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "chat_poll_memory_answers_total", Help: "Polls that were answered without a database call.",
+	})
+	m.interval = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "chat_poll_interval_seconds", Help: "How long accounts were advised to wait.",
+		Buckets: []float64{1, 1.5, 2, 3, 5, 8, 12, 20, 30, 45, 60},
+	})
+	registry.MustRegister(m.polls, m.empty, m.early, m.memory, m.interval)
+}
+
+func (w watched) gauges() []prometheus.Collector {
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	return []prometheus.Collector{
+		gauge("chat_accounts_unheard_seconds",
+			"How long auth-svc's change feed has not answered; revocations of that time are not known here.",
+			func() float64 { return w.accounts.Unheard().Seconds() }),
+		gauge("chat_checkpoint_behind_seconds",
+			"How long the documents of conversations have lacked a message that was sent; the list's order is told as stale above 5.",
+			func() float64 { return w.feed.Behind().Seconds() }),
+		gauge("chat_poll_tracked_accounts", "Accounts whose lists are kept in memory.",
+			func() float64 { return float64(w.lists.Tracked()) }),
+		gauge("chat_poll_waiting", "Requests that wait for a message.",
+			func() float64 { return float64(w.polls.Waiting()) }),
+	}
+}
+
+func (m *metrics) polled(p restapi.Poll) {
+	m.polls.WithLabelValues(p.Route, p.Kind, p.Outcome).Inc()
+	m.interval.Observe(p.Advice.Seconds())
+	if p.Empty {
+		m.empty.Inc()
+	}
+	if p.Early {
+		m.early.Inc()
+	}
+	if p.Memory {
+		m.memory.Inc()
+	}
+}
+
+func (m *metrics) distrusted(reason string) { m.fallback.WithLabelValues(reason).Inc() }
 
 func (m *metrics) report(r sequence.Report) {
 	m.batch.Observe(float64(r.Messages))

@@ -27,7 +27,7 @@ var ErrCursor = fault.New(fault.Invalid, "INVALID_CURSOR",
 const (
 	version = 1
 	macSize = 16
-	maxSize = 2048 // characters of a cursor; a longer one is not ours
+	maxSize = 8192 // characters of a cursor; a longer one is not ours
 )
 
 // A Codec makes and reads cursors under one key and one epoch of the data.

@@ -18,6 +18,9 @@ type Command struct {
 	// find, of each update and delete, the query of a findAndModify, the first
 	// $match of an aggregate; for an insert the documents themselves.
 	Filters []bson.Raw
+	// Comment is what the service said about the command; those of its work
+	// beside the requests say which it is.
+	Comment string
 }
 
 // Carries reports whether every filter names every field at its top level, as
@@ -84,6 +87,7 @@ func read(name string, raw bson.Raw) Command {
 	if collection, ok := raw.Lookup(target).StringValueOK(); ok {
 		command.Collection = collection
 	}
+	command.Comment, _ = raw.Lookup("comment").StringValueOK()
 	switch name {
 	case "find":
 		command.Filters = documents(raw.Lookup("filter"))

@@ -99,6 +99,7 @@ func (s *Service) Block(ctx context.Context, caller id.Account, target Target, k
 	b = Block{ID: id.NewBlock(), Blocker: caller, Target: target, CreatedAt: s.now()}
 	err = s.Store.InsertBlock(ctx, b, key, made)
 	s.barred.change(b.barred())
+	s.Lists.Forget(caller) // what is hidden from it may change
 	if !errors.Is(err, fault.ErrConflict) {
 		return b, false, err
 	}
@@ -170,6 +171,7 @@ func (s *Service) Blocks(ctx context.Context, caller id.Account, behind *BlockPo
 func (s *Service) Unblock(ctx context.Context, caller id.Account, b id.Block) error {
 	was, err := s.Store.DeleteBlock(ctx, caller, b)
 	s.barred.change(was.barred())
+	s.Lists.Forget(caller)
 	return err
 }
 

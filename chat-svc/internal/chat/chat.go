@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/chat-svc/internal/sweep"
@@ -55,6 +57,11 @@ type Deps struct {
 	Reads     *readmark.Writer
 	Sweeper   *sweep.Sweeper
 	Accounts  Accounts
+	Feed      *events.Feed
+	Lists     *lists.Lists
+	// Distrusted hears, for a metric, why the database is asked for what memory
+	// would have.
+	Distrusted func(reason string)
 	// Sends limits the messages of each account.
 	Sends *ratelimit.Limiter
 	// DirectKey makes the ids of direct conversations (id.Direct).

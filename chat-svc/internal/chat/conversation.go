@@ -55,25 +55,6 @@ func (s *Service) shown(ctx context.Context, caller id.Account, view View) ([]Me
 	return append(shown, own), err
 }
 
-// Conversations gives at most limit of the caller's conversations that stand
-// behind a position, the most recently active first. next is the position of
-// the last one; nil when there are no more.
-func (s *Service) Conversations(ctx context.Context, caller id.Account, behind *Position, limit int) (page []View, next *Position, err error) {
-	page, err = s.Store.Views(ctx, caller, behind, limit+1)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(page) > limit {
-		page = page[:limit]
-		last := page[limit-1].Position()
-		next = &last
-	}
-	for i := range page {
-		page[i] = s.withPendingRead(caller, page[i])
-	}
-	return page, next, nil
-}
-
 func (s *Service) view(ctx context.Context, caller id.Account, c id.Conversation) (View, error) {
 	// Asked for before the read: a mark that is written meanwhile is in one of the two.
 	pending := s.Reads.Pending(readmark.Reader{Account: caller, Conversation: c})

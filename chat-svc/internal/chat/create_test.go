@@ -12,7 +12,9 @@ import (
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/mongostore"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
@@ -93,6 +95,7 @@ func newService(t *testing.T, now func() time.Time) (*chat.Service, *breaking) {
 	})
 	return chat.New(chat.Limits{MembersPerGroup: 5000, ConversationsPerAccount: 100}, chat.Deps{
 		Store: store, Committer: committer, Reads: reads, Accounts: everybody{},
+		Lists: lists.New(store, now), Feed: events.New(store, now, slog.New(slog.DiscardHandler)), Distrusted: func(string) {},
 		Sends: ratelimit.New(10, 100, 100, now), DirectKey: []byte("key"), Now: now,
 	}), store
 }

@@ -105,7 +105,11 @@ func (s *Service) changeMessage(ctx context.Context, caller id.Account, m id.Mes
 		if err != nil {
 			return err
 		}
-		if err := decide(is, member.Role); !errors.Is(err, fault.ErrConflict) {
+		err = decide(is, member.Role)
+		if err == nil {
+			s.Lists.Changed(m.Conversation)
+		}
+		if !errors.Is(err, fault.ErrConflict) {
 			return err
 		}
 	}

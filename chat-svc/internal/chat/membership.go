@@ -224,7 +224,11 @@ func (s *Service) manage(ctx context.Context, caller id.Account, c id.Conversati
 
 // change lets decide change a group that the caller is a member of.
 func (s *Service) change(ctx context.Context, caller id.Account, c id.Conversation, target id.Account, decide func(held) (Change, error)) (Conversation, error) {
-	defer s.rights.change(c)
+	defer func() {
+		s.rights.change(c)
+		s.Lists.Forget(target)
+		s.Lists.Changed(c)
+	}()
 	return s.Store.ChangeConversation(ctx, c, []id.Account{caller, target}, func(is Conversation, found []Member) (Change, error) {
 		h := held{Conversation: is}
 		for _, m := range found {

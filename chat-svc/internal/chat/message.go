@@ -70,6 +70,7 @@ func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (se
 	if receipt.Message.Withdrawn {
 		receipt.Message.Body.Type = body.Type // all that its row does not have and a repeat is told
 	}
+	s.Lists.Sent(receipt.Message.ID, receipt.Message.CreatedAt)
 	s.Reads.Move(readmark.Reader{Account: caller, Conversation: c}, receipt.Message.ID.Seq)
 	return receipt, nil
 }
@@ -205,19 +206,38 @@ func fingerprint(key string, body sequence.Body) [16]byte {
 }
 
 // History gives at most limit messages of a conversation, newest first: those
-// below a number, or with 0 the newest; withdrawn ones are left out. next is
+// below a number, or with 0 the newest; withdrawn ones are left out. below is
 // where the following page goes on; 0 when there is none. fault.ErrNotFound
 // for who is no member.
-func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversation, below int64, limit int) (page []sequence.Message, next int64, err error) {
+func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversation, from int64, limit int) (found Timeline, below int64, err error) {
 	if _, err := s.member(ctx, c, caller); err != nil {
-		return nil, 0, err
+		return Timeline{}, 0, err
 	}
-	page, err = s.readable(ctx, caller, c, below, limit+1)
+	at := s.Feed.Applied()
+	if err := s.track(ctx, caller, from); err != nil {
+		return Timeline{}, 0, err
+	}
+	page, err := s.readable(ctx, caller, c, from, limit+1)
+	if err != nil {
+		return Timeline{}, 0, err
+	}
+	found = Timeline{Messages: page, Next: Next{Position: at}}
+	if len(page) > 0 {
+		found.Next.Above = map[id.Conversation]int64{c: page[0].ID.Seq}
+	}
 	if len(page) > limit {
-		page = page[:limit]
-		next = page[limit-1].ID.Seq
+		found.Messages, found.More, below = page[:limit], true, page[limit-1].ID.Seq
 	}
-	return page, next, err
+	return found, below, nil
+}
+
+// track has the lists of who reads a first page kept in memory, so that its
+// next poll is answered from there.
+func (s *Service) track(ctx context.Context, caller id.Account, from int64) error {
+	if from != 0 || s.Feed.Healthy() != "" {
+		return nil
+	}
+	return s.Lists.Track(ctx, caller)
 }
 
 // page reads a range with both bounds: numbers have no gaps. Where messages

@@ -29,6 +29,7 @@ func (s *Service) MarkRead(ctx context.Context, caller id.Account, c id.Conversa
 	if err := s.Store.MoveReads(ctx, mark); err != nil {
 		return 0, fmt.Errorf("mark %s read: %w", c, err)
 	}
+	s.Lists.Read(caller, c, upTo.Seq)
 	view.Read = upTo.Seq
 	return view.Unread(), nil
 }

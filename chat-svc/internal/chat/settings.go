@@ -63,6 +63,9 @@ func (s *Service) Close(ctx context.Context, caller id.Account, c id.Conversatio
 		}
 		return Change{At: s.now(), Closes: true}, nil
 	})
+	if err == nil {
+		s.Lists.Closed(c)
+	}
 	if err == nil && closed.MemberCount > MaxChunk {
 		s.Sweeper.Wake()
 	}

@@ -35,6 +35,9 @@ type Store interface {
 	// in its list (nil: from the top), at most limit, in the list's order.
 	Views(ctx context.Context, a id.Account, behind *Position, limit int) ([]View, error)
 
+	// Conversations finds those of the conversations that exist.
+	Conversations(ctx context.Context, wanted []id.Conversation) (map[id.Conversation]Conversation, error)
+
 	// Member finds one member; fault.ErrNotFound.
 	Member(ctx context.Context, c id.Conversation, a id.Account) (Member, error)
 	// MembersAmong finds those of the accounts that are members, in no order.
@@ -65,6 +68,13 @@ type Store interface {
 	// History gives the newest limit messages that were not withdrawn and whose
 	// number is above one and at most the other, newest first.
 	History(ctx context.Context, c id.Conversation, above, upTo int64, limit int) ([]sequence.Message, error)
+
+	// SeqAt is the number of the last message that was created at an instant or
+	// before; 0 for none.
+	SeqAt(ctx context.Context, c id.Conversation, at time.Time) (int64, error)
+	// CreatedSince gives the first limit messages that were created at an
+	// instant or later and whose number is above one, in order.
+	CreatedSince(ctx context.Context, c id.Conversation, at time.Time, above int64, limit int) ([]sequence.Message, error)
 
 	// InsertClaim keeps a claim, for 24 hours; where the account has used the
 	// key before it returns that claim, and false.

@@ -27,8 +27,10 @@ const (
 	messagePrefix      = "msg_"
 	blockPrefix        = "blk_"
 
-	textLength = 20 // of accounts and blocks: 100 bits
-	placeSize  = 24
+	textLength = 20
+	// AccountSize is the length of an account's id in bytes.
+	AccountSize = len(accountPrefix) + textLength // of accounts and blocks: 100 bits
+	placeSize   = 24
 )
 
 // Crockford's alphabet in lower case (https://www.crockford.com/base32.html);

@@ -36,6 +36,21 @@ type membershipDoc struct {
 	Read         int64       `bson:"read"`
 }
 
+// memberOf reads a member's document key.
+func memberOf(key bson.Raw) (c id.Conversation, a id.Account, err error) {
+	var doc struct {
+		ID []byte `bson:"_id"`
+	}
+	if err := bson.Unmarshal(key, &doc); err != nil {
+		return c, "", err
+	}
+	if len(doc.ID) < len(c) {
+		return c, "", fmt.Errorf("the key of a member has %d bytes", len(doc.ID))
+	}
+	n := copy(c[:], doc.ID)
+	return c, id.Account(doc.ID[n:]), nil
+}
+
 // gone is the account of a row among the members that is no member: while it
 // stands the conversation is closed, and the members that are left are not.
 const gone id.Account = ""

@@ -13,7 +13,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/svckit/fault"
@@ -30,6 +32,13 @@ const (
 	claims        = "claims"
 	blocks        = "blocks"   // by who blocks
 	barriers      = "barriers" // by whose sends are barred; always changed together with blocks
+	feed          = "feed"     // the checkpoint, and who writes it
+)
+
+// The fields of a conversation that only the checkpoint's keeper writes.
+const (
+	lastSeq       = "last_seq"
+	lastMessageAt = "last_message_at"
 )
 
 // A Store keeps everything in one database.
@@ -41,6 +50,10 @@ var (
 	_ chat.Store     = (*Store)(nil)
 	_ sequence.Store = (*Store)(nil)
 	_ readmark.Store = (*Store)(nil)
+	_ events.Source  = (*Store)(nil)
+	_ lists.Store    = (*Store)(nil)
+
+	_ events.CheckpointStore = (*Store)(nil)
 )
 
 // New uses db, whose schema must be that of Schema.
@@ -61,6 +74,7 @@ func Schema() mongodb.Schema {
 		Collections: []mongodb.Collection{
 			{Name: messages, ShardKey: []string{"c"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("c", "s")},
+				{Keys: ascending("c", "created_at", "s")},
 				{Keys: ascending("c", "sender", "key"), Options: options.Index().SetUnique(true).SetPartialFilterExpression(hasKey)},
 			}},
 			{Name: conversations, ShardKey: []string{"_id"}, Indexes: []mongo.IndexModel{
@@ -80,6 +94,7 @@ func Schema() mongodb.Schema {
 			{Name: barriers, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "by")},
 			}},
+			{Name: feed, ShardKey: []string{"_id"}},
 			{Name: claims, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "key"), Options: options.Index().SetUnique(true)},
 				{Keys: ascending("expires_at"), Options: options.Index().SetExpireAfterSeconds(0)},

@@ -7,6 +7,7 @@ import (
 
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/polling"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/httpserver"
@@ -63,6 +64,8 @@ type sentMessage struct {
 	// What a repeat may find.
 	EditedAt *httpserver.Time `json:"edited_at,omitempty"`
 	Deleted  bool             `json:"deleted,omitempty"`
+	// The message is stored; the order of lists follows.
+	Stale bool `json:"stale_conversation_list_order,omitempty"`
 }
 
 func (a *API) postMessage(c *fiber.Ctx) error {
@@ -89,6 +92,7 @@ func (a *API) postMessage(c *fiber.Ctx) error {
 		Content: m.Body.Content, Type: m.Body.Type, Status: "sent",
 		CreatedAt: httpserver.Time(m.CreatedAt), Seq: m.ID.Seq,
 		EditedAt: httpserver.NullTime(&m.EditedAt), Deleted: m.Deleted || m.Withdrawn,
+		Stale: a.chat.ListsAreStale(),
 	})
 }
 
@@ -124,6 +128,7 @@ type messagePage struct {
 	Messages []listedMessage `json:"messages"`
 	Cursor   string          `json:"cursor"`
 	HasMore  bool            `json:"has_more"`
+	Next     string          `json:"next"`
 }
 
 func (a *API) getMessages(c *fiber.Ctx) error {
@@ -131,27 +136,43 @@ func (a *API) getMessages(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	limit, err := paging.Limit(c.Query("limit"), defaultLimit, maxLimit)
+	q, err := messageQueryOf(c)
 	if err != nil {
 		return err
+	}
+	if q.after != "" {
+		return a.catchUp(c, &conversation, q)
+	}
+	key := polling.Key{Account: caller(c), Conversation: conversation, Limit: q.limit}
+	var version uint64
+	if q.cursor == "" {
+		var done bool
+		if version, done = a.remembered(c, key); done {
+			return nil
+		}
 	}
 	list := cursorList{a.cursors, "messages of " + conversation.String(), caller(c)}
-	var below int64 // the number under which the page begins
-	if err := list.read(c, &below); err != nil {
+	var at place // its number is the one under which the page begins
+	if err := list.read(c, &at); err != nil {
 		return err
 	}
-	messages, next, err := a.chat.History(c.UserContext(), caller(c), conversation, below, limit)
+	found, below, err := a.chat.History(c.UserContext(), caller(c), conversation, at.Seq, q.limit)
 	if err != nil {
 		return err
 	}
-	page := messagePage{Messages: make([]listedMessage, len(messages)), HasMore: next > 0}
-	for i, m := range messages {
-		page.Messages[i] = listed(m)
+	if q.cursor != "" {
+		if found.Next, err = at.Next.next(); err != nil {
+			return paging.ErrCursor.Because(err)
+		}
 	}
-	if page.Cursor, err = list.cursor(page.HasMore, next); err != nil {
+	cursor, err := list.cursor(found.More, place{Seq: below, Next: nextBytesOf(found.Next)})
+	if err != nil {
 		return err
 	}
-	return c.JSON(page)
+	if q.cursor == "" {
+		return a.firstPage(c, key, version, found, cursor)
+	}
+	return a.answerMessages(c, found, cursor)
 }
 
 // A cursorList is a list as one account walks it.

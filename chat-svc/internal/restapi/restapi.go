@@ -19,11 +19,12 @@ type API struct {
 	chat     *chat.Service
 	verifier *token.Verifier
 	cursors  *paging.Codec
+	polls    *Polls
 }
 
 // New makes the door.
-func New(service *chat.Service, verifier *token.Verifier, cursors *paging.Codec) *API {
-	return &API{chat: service, verifier: verifier, cursors: cursors}
+func New(service *chat.Service, verifier *token.Verifier, cursors *paging.Codec, polls *Polls) *API {
+	return &API{chat: service, verifier: verifier, cursors: cursors, polls: polls}
 }
 
 // Mount adds the routes to f.
@@ -34,13 +35,14 @@ func (a *API) Mount(f *fiber.App) {
 	read := token.Require(a.verifier, token.MessagesRead)
 	send := token.Require(a.verifier, token.MessagesWrite)
 
+	f.Get("/api/messages", read, a.polled("all", a.getTimeline))
 	f.Post("/api/messages", send, a.postMessage)
 	f.Put("/api/messages/:message_id", send, a.putMessage)
 	f.Delete("/api/messages/:message_id", send, a.deleteMessage)
 	f.Post("/api/conversations", manage, a.postConversation)
 	f.Get("/api/conversations", look, a.getConversations)
 	f.Get("/api/conversations/:conversation_id", look, a.getConversation)
-	f.Get("/api/conversations/:conversation_id/messages", read, a.getMessages)
+	f.Get("/api/conversations/:conversation_id/messages", read, a.polled("conversation", a.getMessages))
 	f.Put("/api/conversations/:conversation_id", manage, a.putConversation)
 	f.Delete("/api/conversations/:conversation_id", manage, a.deleteConversation)
 	f.Get("/api/conversations/:conversation_id/members", look, a.getMembers)

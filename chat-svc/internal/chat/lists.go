@@ -1,0 +1,109 @@
+package chat
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/lists"
+)
+
+// Conversations gives at most limit of the caller's conversations that stand
+// behind a position, the most recently active first. next is the position of
+// the last one; nil when there are no more.
+func (s *Service) Conversations(ctx context.Context, caller id.Account, behind *Position, limit int) (page []View, next *Position, err error) {
+	if reason := s.Feed.Healthy(); reason != "" {
+		s.Distrusted(reason)
+		page, err = s.Store.Views(ctx, caller, behind, limit+1)
+	} else {
+		page, err = s.listed(ctx, caller, behind, limit+1)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		last := page[limit-1].Position()
+		next = &last
+	}
+	for i := range page {
+		page[i] = s.withPendingRead(caller, page[i])
+	}
+	return page, next, nil
+}
+
+// listed makes the page in memory and reads only the conversations on it.
+func (s *Service) listed(ctx context.Context, caller id.Account, behind *Position, limit int) ([]View, error) {
+	snapshot, err := s.Lists.Of(ctx, caller)
+	if err != nil {
+		return nil, err
+	}
+	views := make([]View, 0, len(snapshot.Entries))
+	for _, e := range snapshot.Entries {
+		v := View{Conversation: Conversation{ID: e.Conversation, CreatedAt: e.CreatedAt}, Last: e.Last, Read: e.Read}
+		if behind == nil || v.Position().compare(*behind) > 0 {
+			views = append(views, v)
+		}
+	}
+	slices.SortFunc(views, func(a, b View) int { return a.Position().compare(b.Position()) })
+	views = views[:min(len(views), limit)]
+	return s.fill(ctx, views)
+}
+
+// fill reads the conversations of views that only have what lists keep.
+func (s *Service) fill(ctx context.Context, views []View) ([]View, error) {
+	if len(views) == 0 {
+		return views, nil
+	}
+	wanted := make([]id.Conversation, len(views))
+	for i, v := range views {
+		wanted[i] = v.ID
+	}
+	found, err := s.Store.Conversations(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	filled := views[:0]
+	for _, v := range views {
+		if c, ok := found[v.ID]; ok {
+			v.Conversation = c
+			filled = append(filled, v)
+		}
+	}
+	return filled, nil
+}
+
+// staleAfter is how long conversation documents may lack a message before
+// senders are told that the order of lists is stale (docs/api/chat.md).
+const staleAfter = 5 * time.Second
+
+// ListsAreStale tells whether the order of conversations, as the database has
+// it, lags behind what was sent. It repairs itself.
+func (s *Service) ListsAreStale() bool { return s.Feed.Behind() > staleAfter }
+
+// ListVersion is the version of what the caller's lists show, and whether it is
+// known: the account's lists are in memory, and memory is trusted.
+func (s *Service) ListVersion(caller id.Account) (uint64, bool) {
+	if s.Feed.Healthy() != "" {
+		return 0, false
+	}
+	return s.Lists.Version(caller)
+}
+
+// compare orders positions as lists do: newest first.
+func (p Position) compare(q Position) int {
+	return cmp.Or(q.At.Compare(p.At), bytes.Compare(q.ID[:], p.ID[:]))
+}
+
+// active gives the caller's conversations that have messages, most recently
+// active first.
+func active(entries []lists.Entry) []lists.Entry {
+	spoken := slices.DeleteFunc(slices.Clone(entries), func(e lists.Entry) bool { return e.Last.Seq == 0 })
+	slices.SortFunc(spoken, func(a, b lists.Entry) int {
+		return cmp.Or(b.Last.At.Compare(a.Last.At), bytes.Compare(b.Conversation[:], a.Conversation[:]))
+	})
+	return spoken
+}

@@ -1,0 +1,279 @@
+package chat
+
+import (
+	"bytes"
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/lists"
+	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/fault"
+)
+
+const (
+	// together is how many conversations are read at once for one page.
+	together = 8
+	// chunk is the least number of messages that are read of one.
+	chunk = 8
+)
+
+// A TimelinePosition is the place of a message among all that an account sees:
+// newest first by time, then by conversation and number.
+type TimelinePosition struct {
+	At           time.Time
+	Conversation id.Conversation
+	Seq          int64
+}
+
+func timelineOf(m sequence.Message) TimelinePosition {
+	return TimelinePosition{m.CreatedAt, m.ID.Conversation, m.ID.Seq}
+}
+
+// newer reports whether p stands before q, newest first.
+func (p TimelinePosition) newer(q TimelinePosition) bool {
+	return cmp.Or(p.At.Compare(q.At), bytes.Compare(p.Conversation[:], q.Conversation[:]), cmp.Compare(p.Seq, q.Seq)) > 0
+}
+
+// A Timeline is a page over all conversations of an account.
+type Timeline struct {
+	Messages []sequence.Message
+	More     bool
+	Next     Next
+}
+
+// Timeline gives at most limit messages of all the caller's conversations,
+// newest first, from behind a position on (nil: from the newest). It reads the
+// conversations that have part in the page, each by bounded ranges.
+func (s *Service) Timeline(ctx context.Context, caller id.Account, behind *TimelinePosition, limit int) (Timeline, error) {
+	at := s.Feed.Applied()
+	entries, err := s.entries(ctx, caller)
+	if err != nil {
+		return Timeline{}, err
+	}
+	walk, err := s.walk(ctx, active(entries), behind)
+	if err != nil {
+		return Timeline{}, err
+	}
+	page, err := s.shownOf(ctx, caller, walk, limit+1)
+	if err != nil {
+		return Timeline{}, fmt.Errorf("read the messages of %s: %w", caller, err)
+	}
+	t := Timeline{Messages: page, More: len(page) > limit, Next: Next{Position: at, Above: above(page, at)}}
+	if t.More {
+		t.Messages = page[:limit]
+	}
+	return t, nil
+}
+
+// shownOf takes n messages of a walk that are not hidden from the caller.
+func (s *Service) shownOf(ctx context.Context, caller id.Account, w *walk, n int) ([]sequence.Message, error) {
+	var page []sequence.Message
+	for len(page) < n {
+		taken, err := w.take(ctx, n-len(page))
+		if err != nil || len(taken) == 0 {
+			return page, err
+		}
+		shown, err := s.shownTo(ctx, caller, taken)
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, shown...)
+	}
+	return page, nil
+}
+
+// shownTo leaves out what is hidden from the caller in large groups.
+func (s *Service) shownTo(ctx context.Context, caller id.Account, all []sequence.Message) ([]sequence.Message, error) {
+	if s.limits.BlocksMaxGroup == 0 || len(all) == 0 {
+		return all, nil
+	}
+	hides := map[id.Conversation]bool{}
+	for _, m := range all {
+		if _, known := hides[m.ID.Conversation]; known {
+			continue
+		}
+		bar, err := s.blocksBar(ctx, m.ID.Conversation)
+		if err != nil && !errors.Is(err, fault.ErrNotFound) { // closed meanwhile
+			return nil, err
+		}
+		hides[m.ID.Conversation] = !bar
+	}
+	unhidden, err := s.unhidden(ctx, caller, slices.Clone(all))
+	if err != nil {
+		return nil, err
+	}
+	left := make(map[id.Message]bool, len(unhidden))
+	for _, m := range unhidden {
+		left[m.ID] = true
+	}
+	return slices.DeleteFunc(all, func(m sequence.Message) bool { return hides[m.ID.Conversation] && !left[m.ID] }), nil
+}
+
+// visible is how long after the moment that it carries a message may become
+// visible, with room for the whole seconds of a position.
+const visible = 25 * time.Second
+
+// above names the conversations of which the newest messages are on a first
+// page and may stand behind the feed's position already.
+func above(page []sequence.Message, at events.Position) map[id.Conversation]int64 {
+	newest := map[id.Conversation]int64{}
+	for _, m := range page {
+		if !m.CreatedAt.Before(at.Time().Add(-visible)) {
+			newest[m.ID.Conversation] = max(newest[m.ID.Conversation], m.ID.Seq)
+		}
+	}
+	return newest
+}
+
+// entries are the caller's conversations, from memory where it can be trusted.
+func (s *Service) entries(ctx context.Context, caller id.Account) ([]lists.Entry, error) {
+	reason := s.Feed.Healthy()
+	if reason == "" {
+		snapshot, err := s.Lists.Of(ctx, caller)
+		return snapshot.Entries, err
+	}
+	s.Distrusted(reason)
+	views, err := s.Store.Views(ctx, caller, nil, s.limits.ConversationsPerAccount)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]lists.Entry, len(views))
+	for i, v := range views {
+		entries[i] = lists.Entry{Conversation: v.ID, CreatedAt: v.CreatedAt, Last: v.Last, Read: v.Read}
+	}
+	return entries, nil
+}
+
+// source is one conversation of a walk.
+type source struct {
+	conversation id.Conversation
+	below        int64              // numbers from here on were taken
+	bound        TimelinePosition   // nothing that is still to come is newer
+	rows         []sequence.Message // read and not taken yet, newest first
+}
+
+// walk merges conversations; the source with the newest bound comes first.
+type walk struct {
+	store   Store
+	sources []*source
+}
+
+func (w *walk) Len() int           { return len(w.sources) }
+func (w *walk) Less(i, j int) bool { return w.sources[i].bound.newer(w.sources[j].bound) }
+func (w *walk) Swap(i, j int)      { w.sources[i], w.sources[j] = w.sources[j], w.sources[i] }
+func (w *walk) Push(x any)         { w.sources = append(w.sources, x.(*source)) }
+func (w *walk) Pop() any {
+	last := w.sources[len(w.sources)-1]
+	w.sources = w.sources[:len(w.sources)-1]
+	return last
+}
+
+// walk begins at the newest messages, or behind a position. A conversation
+// that has become active since then is entered where it was at that time.
+func (s *Service) walk(ctx context.Context, entries []lists.Entry, behind *TimelinePosition) (*walk, error) {
+	w := &walk{store: s.Store}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(together)
+	for _, e := range entries {
+		top := TimelinePosition{e.Last.At, e.Conversation, e.Last.Seq}
+		if behind == nil || behind.newer(top) {
+			w.sources = append(w.sources, &source{conversation: e.Conversation, below: e.Last.Seq + 1, bound: top})
+			continue
+		}
+		entered := &source{conversation: e.Conversation, bound: *behind}
+		w.sources = append(w.sources, entered)
+		if e.Conversation == behind.Conversation {
+			entered.below = behind.Seq
+			continue
+		}
+		group.Go(func() error {
+			at := behind.At
+			if bytes.Compare(e.Conversation[:], behind.Conversation[:]) > 0 {
+				at = at.Add(-time.Millisecond) // of the same instant they stand before it
+			}
+			seq, err := s.Store.SeqAt(ctx, e.Conversation, at)
+			entered.below = seq + 1
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	w.sources = slices.DeleteFunc(w.sources, func(s *source) bool { return s.below <= 1 })
+	heap.Init(w)
+	return w, nil
+}
+
+// take gives the next n messages.
+func (w *walk) take(ctx context.Context, n int) ([]sequence.Message, error) {
+	page := make([]sequence.Message, 0, n)
+	for len(page) < n && w.Len() > 0 {
+		if len(w.sources[0].rows) == 0 {
+			if err := w.read(ctx, n-len(page)); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		first := w.sources[0]
+		page = append(page, first.rows[0])
+		first.rows = first.rows[1:]
+		first.settle()
+		w.fix()
+	}
+	return page, nil
+}
+
+// settle sets the bound to what comes next.
+func (s *source) settle() {
+	if len(s.rows) > 0 {
+		s.bound = timelineOf(s.rows[0])
+		return
+	}
+	s.bound.Seq = s.below - 1 // not newer than the last one
+}
+
+// fix puts the first source where it belongs, or away when it is used up.
+func (w *walk) fix() {
+	if first := w.sources[0]; len(first.rows) == 0 && first.below <= 1 {
+		heap.Pop(w)
+		return
+	}
+	heap.Fix(w, 0)
+}
+
+// read fetches rows for the first sources that have none, as many messages in
+// all as are still missing and at least a chunk of each.
+func (w *walk) read(ctx context.Context, missing int) error {
+	var empty []*source
+	for w.Len() > 0 && len(empty) < together && len(w.sources[0].rows) == 0 {
+		empty = append(empty, heap.Pop(w).(*source))
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, s := range empty {
+		group.Go(func() error {
+			size := int64(max(chunk, missing/len(empty)+1))
+			rows, err := w.store.History(ctx, s.conversation, max(0, s.below-1-size), s.below-1, int(size))
+			s.rows, s.below = rows, max(1, s.below-size)
+			s.settle()
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, s := range empty {
+		if len(s.rows) > 0 || s.below > 1 {
+			heap.Push(w, s)
+		}
+	}
+	return nil
+}

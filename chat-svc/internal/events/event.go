@@ -1,0 +1,59 @@
+package events
+
+import (
+	"time"
+
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/sequence"
+)
+
+// Kind says what an event tells.
+type Kind uint8
+
+// The kinds. An event of a kind has the fields that are named beside it.
+const (
+	// Nothing of interest changed; only the position counts.
+	Nothing Kind = iota
+	// MessageSent has Message, a new one.
+	MessageSent
+	// MessageChanged has Message, edited, deleted or withdrawn, as it is now.
+	MessageChanged
+	// MemberSet has Account: it joined, or its role changed.
+	MemberSet
+	// MemberGone has Account.
+	MemberGone
+	// ReadMoved has Account and Seq, its read mark.
+	ReadMoved
+	// ConversationSet tells that the conversation's own document changed.
+	ConversationSet
+	// ConversationClosed tells that nobody is a member any more, whoever's
+	// membership is still there.
+	ConversationClosed
+	// BlocksChanged has Account, whose blocks changed: what is hidden from it
+	// may be others' messages now.
+	BlocksChanged
+	// CheckpointMoved has Checkpoint.
+	CheckpointMoved
+)
+
+// An Event is one change of the database in the words of the domain. Events
+// are shared and must not be changed.
+type Event struct {
+	Position     Position
+	Kind         Kind
+	Conversation id.Conversation
+	Message      *sequence.Message
+	Account      id.Account
+	Seq          int64
+	JoinedAt     time.Time
+	Checkpoint   Position
+}
+
+// size is roughly what the event holds in memory, in bytes.
+func (e Event) size() int {
+	const bare = 160
+	if e.Message == nil {
+		return bare
+	}
+	return bare + 240 + len(e.Message.Body.Content) + 24*len(e.Message.Body.Mention)
+}

@@ -1,0 +1,88 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+const (
+	keepEvery = time.Second
+	leaseTime = 5 * time.Second
+	saveWait  = 4 * time.Second // of one try; below the lease
+	// quiet is how often the checkpoint of a quiet platform moves, so that a
+	// start finds its place in the change stream.
+	quiet = time.Minute
+)
+
+// CheckpointStore keeps the checkpoint and what it promises.
+type CheckpointStore interface {
+	// Lease takes, or renews, the right to write the checkpoint until an
+	// instant; false where another holder has it. Two holders at once do no
+	// harm: what they write only grows.
+	Lease(ctx context.Context, holder string, now, until time.Time) (bool, error)
+	// SaveActivity writes last messages into their conversations' documents,
+	// never back.
+	SaveActivity(ctx context.Context, all []Activity) error
+	// SaveCheckpoint moves the checkpoint, never back.
+	SaveCheckpoint(ctx context.Context, p Position) error
+}
+
+// A Keeper writes into conversation documents what the feed has told, and
+// moves the checkpoint behind it. One replica at a time does.
+type Keeper struct {
+	feed   *Feed
+	store  CheckpointStore
+	holder string
+	now    func() time.Time
+	logger *slog.Logger
+	saved  time.Time
+}
+
+// NewKeeper makes a keeper; holder tells replicas apart.
+func NewKeeper(feed *Feed, store CheckpointStore, holder string, now func() time.Time, logger *slog.Logger) *Keeper {
+	return &Keeper{feed: feed, store: store, holder: holder, now: now, logger: logger}
+}
+
+// Run keeps the checkpoint about a second behind the feed until ctx ends.
+func (k *Keeper) Run(ctx context.Context) {
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := k.keep(ctx); err != nil && ctx.Err() == nil {
+			k.logger.Warn("the checkpoint did not move", "error", err)
+		}
+	}
+}
+
+// keep writes when something was sent since the last time, or all was quiet
+// for long: writing is a change itself, behind which the checkpoint can move.
+func (k *Keeper) keep(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, saveWait)
+	defer cancel()
+	all, upTo := k.feed.unsaved()
+	if k.feed.Healthy() != "" || len(all) == 0 && k.now().Sub(k.saved) < quiet {
+		return nil
+	}
+	now := k.now()
+	mine, err := k.store.Lease(ctx, k.holder, now, now.Add(leaseTime))
+	if err != nil || !mine {
+		return err
+	}
+	if len(all) > 0 {
+		if err := k.store.SaveActivity(ctx, all); err != nil {
+			return fmt.Errorf("save the last messages of %d conversations: %w", len(all), err)
+		}
+	}
+	if err := k.store.SaveCheckpoint(ctx, upTo); err != nil {
+		return fmt.Errorf("save the checkpoint: %w", err)
+	}
+	k.saved = now
+	return nil
+}

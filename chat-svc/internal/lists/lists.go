@@ -1,0 +1,302 @@
+// Package lists keeps in memory what the lists of recently active accounts are
+// made of: their conversations, each with its last message and read mark. The
+// feed keeps it right, so a list that has nothing new costs no database call.
+package lists
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/fault"
+)
+
+const (
+	// maxAccounts bounds the accounts that are tracked, maxEntries the
+	// conversations of all of them together.
+	maxAccounts = 20_000
+	maxEntries  = 2_000_000
+	loadWait    = 5 * time.Second
+	// maxLoads is how often an account is loaded again whose conversations
+	// change meanwhile.
+	maxLoads = 8
+)
+
+// An Entry is one conversation of an account.
+type Entry struct {
+	Conversation id.Conversation
+	CreatedAt    time.Time
+	Last         sequence.Place // Seq 0 before the first message
+	Read         int64
+	// Pending says that the conversation is still being made: lists do not
+	// show it.
+	Pending bool
+}
+
+// Store reads what an account's lists are made of.
+type Store interface {
+	// Memberships gives every conversation of an account, as it was at a
+	// position of the feed or later, with the last message that its document
+	// has.
+	Memberships(ctx context.Context, a id.Account, from events.Position) ([]Entry, error)
+}
+
+// Feed is what of the event feed is needed here.
+type Feed interface {
+	Applied() events.Position
+	Last(c id.Conversation) (sequence.Place, bool)
+}
+
+// Lists tracks accounts. Listen must hear every event of the feed.
+type Lists struct {
+	store Store
+	feed  Feed
+	now   func() time.Time
+
+	mu            sync.Mutex
+	accounts      map[id.Account]*account
+	conversations map[id.Conversation]*conversation
+	entries       int
+	own           own
+	versions      uint64 // given out so far: an account that is tracked anew never repeats one
+}
+
+// account is one that is tracked.
+type account struct {
+	loaded  chan struct{} // closed when member and err are set
+	err     error
+	heard   []events.Event // while it loads
+	ready   bool
+	member  map[id.Conversation]*membership
+	version uint64
+	changed chan struct{} // closed when version grows
+	used    time.Time
+}
+
+type membership struct {
+	conversation *conversation
+	read         int64
+}
+
+// conversation is shared by all tracked accounts that are in it.
+type conversation struct {
+	createdAt time.Time
+	last      sequence.Place
+	pending   bool
+	tracked   map[id.Account]*account
+}
+
+// New makes lists that track nobody yet.
+func New(store Store, now func() time.Time) *Lists {
+	return &Lists{
+		store: store, now: now,
+		accounts: map[id.Account]*account{}, conversations: map[id.Conversation]*conversation{},
+		own: own{},
+	}
+}
+
+// Hear names the feed whose every event Listen hears, before the first
+// account is tracked.
+func (l *Lists) Hear(feed Feed) { l.feed = feed }
+
+// A Snapshot is an account's conversations at one moment.
+type Snapshot struct {
+	Entries []Entry
+	// Version grows with everything that changes what the account's lists
+	// show; Changed is closed when it grows.
+	Version uint64
+	Changed <-chan struct{}
+}
+
+// Of gives an account's conversations, in no order, and tracks the account
+// from now on.
+func (l *Lists) Of(ctx context.Context, a id.Account) (s Snapshot, err error) {
+	err = l.read(ctx, a, func(tracked *account) {
+		s = Snapshot{Entries: make([]Entry, 0, len(tracked.member)), Version: tracked.version, Changed: tracked.changed}
+		for c, m := range tracked.member {
+			if m.conversation.pending {
+				continue
+			}
+			s.Entries = append(s.Entries, Entry{
+				Conversation: c, CreatedAt: m.conversation.createdAt, Last: m.conversation.last, Read: m.read,
+			})
+		}
+	})
+	return s, err
+}
+
+// Track tracks an account from now on.
+func (l *Lists) Track(ctx context.Context, a id.Account) error {
+	return l.read(ctx, a, func(*account) {})
+}
+
+// read looks at an account once it is loaded. One that was dropped meanwhile,
+// because what was read is no longer true, is loaded again.
+func (l *Lists) read(ctx context.Context, a id.Account, look func(*account)) error {
+	for range maxLoads {
+		tracked, mine := l.track(a)
+		if mine {
+			l.load(ctx, a, tracked)
+		}
+		select {
+		case <-tracked.loaded:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if stands, err := l.look(a, tracked, look); stands || err != nil {
+			return err
+		}
+	}
+	return fault.ErrUnavailable.Because(fmt.Errorf("the conversations of %s changed %d times while they were read", a, maxLoads))
+}
+
+func (l *Lists) look(a id.Account, tracked *account, look func(*account)) (stands bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if tracked.err != nil || l.accounts[a] != tracked {
+		return false, tracked.err
+	}
+	tracked.used = l.now()
+	look(tracked)
+	return true, nil
+}
+
+// Version is the version of an account that is tracked and loaded; false for
+// others.
+func (l *Lists) Version(a id.Account) (uint64, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tracked := l.accounts[a]
+	if tracked == nil || !tracked.ready {
+		return 0, false
+	}
+	tracked.used = l.now()
+	return tracked.version, true
+}
+
+// Tracked is how many accounts are tracked.
+func (l *Lists) Tracked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.accounts)
+}
+
+// track finds the account, or begins to track it: then the caller loads it.
+func (l *Lists) track(a id.Account) (tracked *account, mine bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if tracked = l.accounts[a]; tracked != nil {
+		return tracked, false
+	}
+	l.makeRoom()
+	l.versions++
+	tracked = &account{
+		version: l.versions << 32,
+		loaded:  make(chan struct{}), changed: make(chan struct{}),
+		member: map[id.Conversation]*membership{}, used: l.now(),
+	}
+	l.accounts[a] = tracked
+	return tracked, true
+}
+
+// load reads what the account has, as of a position that the feed has passed:
+// what comes after it was heard meanwhile.
+func (l *Lists) load(ctx context.Context, a id.Account, tracked *account) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadWait)
+	defer cancel()
+	found, err := l.store.Memberships(ctx, a, l.feed.Applied())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer close(tracked.loaded)
+	if err != nil {
+		tracked.err = fmt.Errorf("load the conversations of %s: %w", a, err)
+		l.drop(a, tracked)
+		return
+	}
+	if l.accounts[a] != tracked {
+		return // dropped: whoever waits loads it again
+	}
+	for _, e := range found {
+		l.join(a, tracked, e)
+	}
+	tracked.ready = true
+	for _, e := range tracked.heard {
+		l.apply(a, tracked, e)
+	}
+	tracked.heard = nil
+}
+
+func (l *Lists) join(a id.Account, tracked *account, e Entry) {
+	c := l.conversations[e.Conversation]
+	if c == nil {
+		c = &conversation{createdAt: e.CreatedAt, pending: e.Pending, tracked: map[id.Account]*account{}}
+		l.conversations[e.Conversation] = c
+	}
+	c.advance(e.Last)
+	if last, ok := l.feed.Last(e.Conversation); ok {
+		c.advance(last)
+	}
+	c.advance(l.own[e.Conversation].last)
+	if tracked.member[e.Conversation] == nil {
+		l.entries++
+	}
+	tracked.member[e.Conversation] = &membership{conversation: c, read: e.Read}
+	c.tracked[a] = tracked
+}
+
+func (l *Lists) leave(a id.Account, tracked *account, of id.Conversation) {
+	m := tracked.member[of]
+	if m == nil {
+		return
+	}
+	delete(tracked.member, of)
+	l.entries--
+	delete(m.conversation.tracked, a)
+	if len(m.conversation.tracked) == 0 {
+		delete(l.conversations, of)
+	}
+}
+
+// drop stops tracking an account.
+func (l *Lists) drop(a id.Account, tracked *account) {
+	if l.accounts[a] != tracked {
+		return
+	}
+	delete(l.accounts, a)
+	for c := range tracked.member {
+		l.leave(a, tracked, c)
+	}
+	tracked.raise()
+}
+
+// makeRoom drops accounts while there are too many: of a few that come to
+// hand, the one that was used least lately.
+func (l *Lists) makeRoom() {
+	for len(l.accounts) >= maxAccounts || l.entries >= maxEntries {
+		var oldest id.Account
+		var victim *account
+		seen := 0
+		for a, tracked := range l.accounts {
+			if tracked.ready && (victim == nil || tracked.used.Before(victim.used)) {
+				oldest, victim = a, tracked
+			}
+			if seen++; seen == 8 {
+				break
+			}
+		}
+		if victim == nil {
+			return
+		}
+		l.drop(oldest, victim)
+	}
+}
+
+func (a *account) raise() {
+	a.version++
+	close(a.changed)
+	a.changed = make(chan struct{})
+}

@@ -1,0 +1,291 @@
+package mongostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/svckit/fault"
+	"chatplatform.io/svckit/mongodb"
+)
+
+// streamWait is how long the database waits for a change before it says that
+// there was none.
+const streamWait = 500 * time.Millisecond
+
+// checkpointID is the one document of the collection feed that is no lease.
+const checkpointID = "checkpoint"
+
+type checkpointDoc struct {
+	Position []byte `bson:"position"`
+}
+
+// Checkpoint implements events.Source. Where there is none yet it is made at
+// the newest change, before anything was sent.
+func (s *Store) Checkpoint(ctx context.Context) (events.Position, error) {
+	doc, err := findOne[checkpointDoc](ctx, s.db.Collection(feed), bson.D{{Key: "_id", Value: checkpointID}})
+	if errors.Is(err, fault.ErrNotFound) {
+		return s.firstCheckpoint(ctx)
+	}
+	if err != nil {
+		return events.Position{}, fmt.Errorf("read the checkpoint: %w", err)
+	}
+	return events.FromBytes(doc.Position)
+}
+
+func (s *Store) firstCheckpoint(ctx context.Context) (events.Position, error) {
+	p, err := s.Newest(ctx)
+	if err != nil {
+		return p, err
+	}
+	return p, s.SaveCheckpoint(ctx, p)
+}
+
+// Newest implements events.Source.
+func (s *Store) Newest(ctx context.Context) (events.Position, error) {
+	session, err := s.db.Client().StartSession()
+	if err != nil {
+		return events.Position{}, mongodb.Fault(fmt.Errorf("start a session: %w", err))
+	}
+	defer session.EndSession(context.WithoutCancel(ctx))
+	if err := s.db.RunCommand(mongo.NewSessionContext(ctx, session), bson.D{{Key: "ping", Value: 1}}).Err(); err != nil {
+		return events.Position{}, mongodb.Fault(fmt.Errorf("ask for the newest change: %w", err))
+	}
+	return newest(session), nil
+}
+
+func newest(session *mongo.Session) events.Position {
+	at := session.OperationTime()
+	if at == nil {
+		return events.Position{}
+	}
+	return events.Position{Seconds: at.T, Ordinal: at.I}
+}
+
+// stream is events.Stream over a change stream of the driver.
+type stream struct {
+	session *mongo.Session
+	changes *mongo.ChangeStream
+	last    events.Position
+}
+
+// Changes implements events.Source. The stream begins at the cluster time of
+// the position, so that changes which share it are counted as they were before.
+func (s *Store) Changes(ctx context.Context, after events.Position) (events.Stream, error) {
+	session, err := s.db.Client().StartSession()
+	if err != nil {
+		return nil, mongodb.Fault(fmt.Errorf("start a session: %w", err))
+	}
+	o := options.ChangeStream().SetFullDocument(options.UpdateLookup).SetMaxAwaitTime(streamWait).SetComment(beside).
+		SetStartAtOperationTime(&bson.Timestamp{T: after.Seconds, I: after.Ordinal})
+	changes, err := s.db.Watch(mongo.NewSessionContext(ctx, session),
+		mongo.Pipeline{match(bson.D{among("ns.coll", []string{messages, conversations, members, memberships, blocks, feed})})}, o)
+	if err != nil {
+		session.EndSession(context.WithoutCancel(ctx))
+		return nil, tooOld(err)
+	}
+	return &stream{session: session, changes: changes}, nil
+}
+
+// tooOld tells the loss of a stream's history from what passes.
+func tooOld(err error) error {
+	var e mongo.ServerError
+	const historyLost, capped = 286, 136
+	if errors.As(err, &e) && (e.HasErrorCode(historyLost) || e.HasErrorCode(capped)) {
+		return errors.Join(events.ErrTooOld, err)
+	}
+	return mongodb.Fault(err)
+}
+
+// Next implements events.Stream.
+func (s *stream) Next(ctx context.Context) ([]events.Event, events.Position, error) {
+	var batch []events.Event
+	ctx = mongo.NewSessionContext(ctx, s.session)
+	for len(batch) == 0 || s.changes.RemainingBatchLength() > 0 {
+		if !s.changes.TryNext(ctx) {
+			break
+		}
+		event, err := s.event()
+		if err != nil {
+			return nil, events.Position{}, err
+		}
+		batch = append(batch, event)
+	}
+	if err := s.changes.Err(); err != nil {
+		return nil, events.Position{}, tooOld(err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, events.Position{}, err
+	}
+	return batch, newest(s.session), nil
+}
+
+// Close implements events.Stream.
+func (s *stream) Close() {
+	_ = s.changes.Close(context.Background()) // the database ends what it cannot be told of
+	s.session.EndSession(context.Background())
+}
+
+type changeDoc struct {
+	Operation string `bson:"operationType"`
+	Namespace struct {
+		Collection string `bson:"coll"`
+	} `bson:"ns"`
+	At     bson.Timestamp `bson:"clusterTime"`
+	Key    bson.Raw       `bson:"documentKey"`
+	Full   bson.Raw       `bson:"fullDocument"`
+	Update struct {
+		Set bson.Raw `bson:"updatedFields"`
+	} `bson:"updateDescription"`
+}
+
+// event reads the change at hand and gives it its position.
+func (s *stream) event() (events.Event, error) {
+	var doc changeDoc
+	if err := s.changes.Decode(&doc); err != nil {
+		return events.Event{}, fmt.Errorf("decode a change: %w", err)
+	}
+	at := events.Position{Seconds: doc.At.T, Ordinal: doc.At.I}
+	if at.Seconds == s.last.Seconds && at.Ordinal == s.last.Ordinal {
+		at.Index = s.last.Index + 1
+	}
+	s.last = at
+	event, err := doc.event()
+	if err != nil {
+		return event, fmt.Errorf("read a change of %s at %v: %w", doc.Namespace.Collection, at, err)
+	}
+	event.Position = at
+	return event, nil
+}
+
+func (d changeDoc) event() (events.Event, error) {
+	switch d.Namespace.Collection {
+	case messages:
+		return d.messageEvent()
+	case members:
+		return d.memberEvent()
+	case memberships:
+		return d.readEvent()
+	case conversations:
+		return d.conversationEvent()
+	case blocks:
+		return d.blockEvent()
+	case feed:
+		return d.checkpointEvent()
+	}
+	return events.Event{}, nil
+}
+
+func (d changeDoc) messageEvent() (events.Event, error) {
+	if len(d.Full) == 0 { // removed, now or before the change was looked up
+		return events.Event{}, nil
+	}
+	var doc messageDoc
+	if err := bson.Unmarshal(d.Full, &doc); err != nil {
+		return events.Event{}, err
+	}
+	m, err := doc.message()
+	e := events.Event{Kind: events.MessageChanged, Conversation: m.ID.Conversation, Message: &m}
+	if d.Operation == "insert" {
+		e.Kind = events.MessageSent
+	}
+	return e, err
+}
+
+func (d changeDoc) memberEvent() (events.Event, error) {
+	if d.Operation == "delete" {
+		c, a, err := memberOf(d.Key)
+		if a == gone { // all of them were before
+			return events.Event{}, err
+		}
+		return events.Event{Kind: events.MemberGone, Conversation: c, Account: a}, err
+	}
+	if len(d.Full) == 0 { // it is gone meanwhile; its going follows
+		return events.Event{}, nil
+	}
+	var doc memberDoc
+	if err := bson.Unmarshal(d.Full, &doc); err != nil {
+		return events.Event{}, err
+	}
+	c, err := conversationOf(doc.Conversation)
+	if doc.Account == gone {
+		return events.Event{Kind: events.ConversationClosed, Conversation: c}, err
+	}
+	return events.Event{Kind: events.MemberSet, Conversation: c, Account: doc.Account, JoinedAt: utc(doc.JoinedAt)}, err
+}
+
+func (d changeDoc) readEvent() (events.Event, error) {
+	if d.Operation == "delete" || len(d.Full) == 0 {
+		return events.Event{}, nil
+	}
+	var doc membershipDoc
+	if err := bson.Unmarshal(d.Full, &doc); err != nil {
+		return events.Event{}, err
+	}
+	c, err := conversationOf(doc.Conversation)
+	return events.Event{Kind: events.ReadMoved, Conversation: c, Account: doc.Account, Seq: doc.Read}, err
+}
+
+func (d changeDoc) blockEvent() (events.Event, error) {
+	var key struct {
+		Pair []byte `bson:"_id"`
+	}
+	if err := bson.Unmarshal(d.Key, &key); err != nil {
+		return events.Event{}, err
+	}
+	if len(key.Pair) < id.AccountSize {
+		return events.Event{}, fmt.Errorf("the key of a block has %d bytes", len(key.Pair))
+	}
+	return events.Event{Kind: events.BlocksChanged, Account: id.Account(key.Pair[:id.AccountSize])}, nil
+}
+
+// conversationEvent passes over what the keeper writes: the feed has told it
+// before.
+func (d changeDoc) conversationEvent() (events.Event, error) {
+	var key struct {
+		ID bson.Binary `bson:"_id"`
+	}
+	if err := bson.Unmarshal(d.Key, &key); err != nil {
+		return events.Event{}, err
+	}
+	c, err := conversationOf(key.ID)
+	if err != nil || d.Operation == "update" && onlyActivity(d.Update.Set) {
+		return events.Event{}, err
+	}
+	return events.Event{Kind: events.ConversationSet, Conversation: c}, nil
+}
+
+func onlyActivity(set bson.Raw) bool {
+	fields, err := set.Elements()
+	if err != nil || len(fields) == 0 {
+		return false
+	}
+	for _, field := range fields {
+		if field.Key() != lastSeq && field.Key() != lastMessageAt {
+			return false
+		}
+	}
+	return true
+}
+
+func (d changeDoc) checkpointEvent() (events.Event, error) {
+	var doc struct {
+		ID       string `bson:"_id"`
+		Position []byte `bson:"position"`
+	}
+	if len(d.Full) == 0 {
+		return events.Event{}, nil
+	}
+	if err := bson.Unmarshal(d.Full, &doc); err != nil || doc.ID != checkpointID {
+		return events.Event{}, err
+	}
+	p, err := events.FromBytes(doc.Position)
+	return events.Event{Kind: events.CheckpointMoved, Checkpoint: p}, err
+}

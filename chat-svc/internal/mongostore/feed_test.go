@@ -1,0 +1,149 @@
+package mongostore_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/mongostore"
+	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/svctest"
+)
+
+// heard records what a feed tells.
+type heard struct {
+	mu     sync.Mutex
+	events []events.Event
+}
+
+func (h *heard) listen(e events.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e.Kind != events.Nothing && e.Kind != events.CheckpointMoved {
+		h.events = append(h.events, e)
+	}
+}
+
+func (h *heard) all() []events.Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]events.Event(nil), h.events...)
+}
+
+// run follows the store's feed until the test ends or stop is called.
+func run(t *testing.T, s *mongostore.Store, keep bool) (*events.Feed, *heard, func()) {
+	t.Helper()
+	logger, _ := svctest.Logs(t)
+	h := &heard{}
+	f := events.New(s, time.Now, logger, h.listen)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var owned sync.WaitGroup
+	owned.Go(func() { f.Run(ctx) })
+	if keep {
+		owned.Go(func() { events.NewKeeper(f, s, "test", time.Now, logger).Run(ctx) })
+	}
+	stop := func() { cancel(); owned.Wait() }
+	t.Cleanup(stop)
+	require.Eventually(t, func() bool { return f.Healthy() == "" }, 20*time.Second, 5*time.Millisecond)
+	return f, h, stop
+}
+
+func TestFeedTellsEveryChangeInOrder(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	f, h, _ := run(t, s, false)
+	c := inserted(t, s, group(0, "one"), 2)
+	say(t, s, c.ID, 1, 1, 2, 3)
+
+	require.Eventually(t, func() bool { return len(kinds(h.all(), events.MessageSent)) == 3 }, 20*time.Second, 5*time.Millisecond)
+	all := h.all()
+	for i := 1; i < len(all); i++ {
+		require.True(t, all[i-1].Position.Before(all[i].Position), "positions grow")
+	}
+	for i, e := range kinds(all, events.MessageSent) {
+		require.Equal(t, int64(i+1), e.Message.ID.Seq)
+		require.Equal(t, c.ID, e.Conversation)
+	}
+	require.Len(t, kinds(all, events.MemberSet), 2)
+	require.Len(t, kinds(all, events.ConversationSet), 1)
+
+	first := kinds(all, events.MessageSent)[0]
+	after, upTo, ok := f.Since(first.Position, 10, func(e events.Event) bool { return e.Kind == events.MessageSent })
+	require.True(t, ok)
+	require.Len(t, after, 2)
+	require.Equal(t, f.Applied(), upTo)
+	require.NoError(t, f.Wait(t.Context(), upTo))
+	last, known := f.Last(c.ID)
+	require.True(t, known)
+	require.Equal(t, sequence.Place{Seq: 3, At: at(3)}, last)
+}
+
+func kinds(all []events.Event, kind events.Kind) []events.Event {
+	var some []events.Event
+	for _, e := range all {
+		if e.Kind == kind {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+func TestTwoReplicasGiveEveryChangeTheSamePosition(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	_, one, _ := run(t, s, false)
+	_, two, _ := run(t, s, false)
+	c := inserted(t, s, group(0, "one"), 2, 3, 4)
+	say(t, s, c.ID, 1, 1, 2)
+	for _, h := range []*heard{one, two} {
+		require.Eventually(t, func() bool { return len(kinds(h.all(), events.MessageSent)) == 2 }, 20*time.Second, 5*time.Millisecond)
+	}
+	require.Equal(t, one.all(), two.all())
+}
+
+func TestCheckpoint(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	f, _, stop := run(t, s, true)
+	c := inserted(t, s, group(0, "one"), 2)
+	say(t, s, c.ID, 1, 1, 2)
+
+	require.Eventually(t, func() bool {
+		v, err := s.View(t.Context(), account(1), c.ID)
+		return err == nil && v.Last.Seq == 2 && f.Behind() == 0
+	}, 20*time.Second, 20*time.Millisecond, "the document has the last message")
+
+	stop()
+	say(t, s, c.ID, 3, 3)
+	later := inserted(t, s, group(4, "two"), 2)
+	say(t, s, later.ID, 4, 1)
+
+	// A start knows what was sent while nobody followed.
+	f, h, _ := run(t, s, false)
+	require.Eventually(t, func() bool {
+		last, _ := f.Last(c.ID)
+		other, _ := f.Last(later.ID)
+		return last.Seq == 3 && other.Seq == 1
+	}, 20*time.Second, 5*time.Millisecond)
+	require.NotEmpty(t, h.all())
+}
+
+func TestLeaseHasOneHolder(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	now := time.Now()
+	take := func(holder string, at time.Time) bool {
+		mine, err := s.Lease(t.Context(), holder, at, at.Add(5*time.Second))
+		require.NoError(t, err)
+		return mine
+	}
+	require.True(t, take("a", now))
+	require.True(t, take("a", now.Add(time.Second)), "renewed")
+	require.False(t, take("b", now.Add(2*time.Second)))
+	require.True(t, take("b", now.Add(7*time.Second)), "expired")
+	require.False(t, take("a", now.Add(8*time.Second)))
+}

@@ -1,0 +1,142 @@
+package mongostore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/lists"
+	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/mongodb"
+)
+
+// listed is a conversation as a list needs it.
+type listedDoc struct {
+	ID        bson.Binary `bson:"_id"`
+	CreatedAt time.Time   `bson:"created_at"`
+	LastSeq   int64       `bson:"last_seq"`
+	LastAt    time.Time   `bson:"last_message_at"`
+	Pending   bool        `bson:"pending"`
+	Status    string      `bson:"status"`
+}
+
+// maxLookup bounds the conversations that one query asks for.
+const maxLookup = 1000
+
+// Memberships implements lists.Store. It reads in a session whose clock stands
+// at the position or later, so that a majority has what the feed has told.
+func (s *Store) Memberships(ctx context.Context, a id.Account, from events.Position) ([]lists.Entry, error) {
+	session, err := s.db.Client().StartSession(options.Session().SetCausalConsistency(true))
+	if err != nil {
+		return nil, mongodb.Fault(fmt.Errorf("start a session: %w", err))
+	}
+	defer session.EndSession(context.WithoutCancel(ctx))
+	if err := session.AdvanceOperationTime(&bson.Timestamp{T: from.Seconds, I: from.Ordinal}); err != nil {
+		return nil, fmt.Errorf("read from %v on: %w", from, err)
+	}
+	ctx = mongo.NewSessionContext(ctx, session)
+	docs, err := findAll[membershipDoc](ctx, s.db.Collection(memberships), of(a))
+	if err != nil {
+		return nil, fmt.Errorf("read the memberships of %s: %w", a, err)
+	}
+	reads := make(map[id.Conversation]int64, len(docs))
+	wanted := make([]bson.Binary, len(docs))
+	for i, doc := range docs {
+		c, err := conversationOf(doc.Conversation)
+		if err != nil {
+			return nil, err
+		}
+		reads[c], wanted[i] = doc.Read, doc.Conversation
+	}
+	return s.entries(ctx, wanted, reads)
+}
+
+func (s *Store) entries(ctx context.Context, wanted []bson.Binary, reads map[id.Conversation]int64) ([]lists.Entry, error) {
+	all := make([]lists.Entry, 0, len(wanted))
+	projection := bson.D{}
+	for _, field := range []string{"created_at", lastSeq, lastMessageAt, "pending", "status"} {
+		projection = append(projection, bson.E{Key: field, Value: 1})
+	}
+	for len(wanted) > 0 {
+		some := wanted[:min(len(wanted), maxLookup)]
+		wanted = wanted[len(some):]
+		docs, err := findAll[listedDoc](ctx, s.db.Collection(conversations), bson.D{among("_id", some)},
+			options.Find().SetProjection(projection))
+		if err != nil {
+			return nil, fmt.Errorf("read %d conversations: %w", len(some), err)
+		}
+		for _, doc := range docs {
+			if doc.Status == closed {
+				continue
+			}
+			c, err := conversationOf(doc.ID)
+			if err != nil {
+				return nil, err
+			}
+			e := lists.Entry{Conversation: c, CreatedAt: utc(doc.CreatedAt), Read: reads[c], Pending: doc.Pending}
+			if doc.LastSeq > 0 {
+				e.Last = sequence.Place{Seq: doc.LastSeq, At: utc(doc.LastAt)}
+			}
+			all = append(all, e)
+		}
+	}
+	return all, nil
+}
+
+// Conversations implements chat.Store.
+func (s *Store) Conversations(ctx context.Context, wanted []id.Conversation) (map[id.Conversation]chat.Conversation, error) {
+	keys := make([]bson.Binary, len(wanted))
+	for i, c := range wanted {
+		keys[i] = binary(c)
+	}
+	docs, err := findAll[conversationDoc](ctx, s.db.Collection(conversations), bson.D{among("_id", keys)})
+	if err != nil {
+		return nil, fmt.Errorf("read %d conversations: %w", len(wanted), err)
+	}
+	found := make(map[id.Conversation]chat.Conversation, len(docs))
+	for _, doc := range docs {
+		if doc.Status == closed {
+			continue
+		}
+		c, err := doc.conversation()
+		if err != nil {
+			return nil, err
+		}
+		found[c.ID] = c
+	}
+	return found, nil
+}
+
+// SeqAt implements chat.Store.
+func (s *Store) SeqAt(ctx context.Context, c id.Conversation, at time.Time) (int64, error) {
+	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
+		in(c, bson.E{Key: "created_at", Value: bson.D{{Key: "$lte", Value: at}}}),
+		options.Find().SetSort(bson.D{{Key: "created_at", Value: -1}, {Key: "s", Value: -1}}).SetLimit(1).
+			SetProjection(bson.D{{Key: "s", Value: 1}}))
+	if err != nil {
+		return 0, fmt.Errorf("find where %s was at %s: %w", c, at, err)
+	}
+	if len(docs) == 0 {
+		return 0, nil
+	}
+	return docs[0].Seq, nil
+}
+
+// CreatedSince implements chat.Store.
+func (s *Store) CreatedSince(ctx context.Context, c id.Conversation, at time.Time, above int64, limit int) ([]sequence.Message, error) {
+	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
+		in(c, bson.E{Key: "created_at", Value: bson.D{{Key: "$gte", Value: at}}},
+			bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}}}, absent("withdrawn")),
+		options.Find().SetSort(bson.D{{Key: "created_at", Value: 1}, {Key: "s", Value: 1}}).SetLimit(int64(limit)))
+	if err != nil {
+		return nil, fmt.Errorf("read what was said in %s since %s: %w", c, at, err)
+	}
+	return each(docs, messageDoc.message)
+}
