@@ -36,8 +36,6 @@ var ErrTooOld = errors.New("the change stream no longer reaches back so far")
 type Source interface {
 	// Changes follows every change after a position; ErrTooOld.
 	Changes(ctx context.Context, after Position) (Stream, error)
-	// Newest is the position of the database's newest change.
-	Newest(ctx context.Context) (Position, error)
 	// Checkpoint is the position up to which all conversation documents are
 	// right.
 	Checkpoint(ctx context.Context) (Position, error)

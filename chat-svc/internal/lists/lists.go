@@ -106,9 +106,7 @@ func (l *Lists) Hear(feed Feed) { l.feed = feed }
 // A Snapshot is an account's conversations at one moment.
 type Snapshot struct {
 	Entries []Entry
-	// Version grows with everything that changes what the account's lists
-	// show; Changed is closed when it grows.
-	Version uint64
+	// Changed is closed when something changes that the account's lists show.
 	Changed <-chan struct{}
 }
 
@@ -116,7 +114,7 @@ type Snapshot struct {
 // from now on.
 func (l *Lists) Of(ctx context.Context, a id.Account) (s Snapshot, err error) {
 	err = l.read(ctx, a, func(tracked *account) {
-		s = Snapshot{Entries: make([]Entry, 0, len(tracked.member)), Version: tracked.version, Changed: tracked.changed}
+		s = Snapshot{Entries: make([]Entry, 0, len(tracked.member)), Changed: tracked.changed}
 		for c, m := range tracked.member {
 			if m.conversation.pending {
 				continue

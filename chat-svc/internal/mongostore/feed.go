@@ -41,15 +41,15 @@ func (s *Store) Checkpoint(ctx context.Context) (events.Position, error) {
 }
 
 func (s *Store) firstCheckpoint(ctx context.Context) (events.Position, error) {
-	p, err := s.Newest(ctx)
+	p, err := s.newestChange(ctx)
 	if err != nil {
 		return p, err
 	}
 	return p, s.SaveCheckpoint(ctx, p)
 }
 
-// Newest implements events.Source.
-func (s *Store) Newest(ctx context.Context) (events.Position, error) {
+// newestChange is the position of the database's newest change.
+func (s *Store) newestChange(ctx context.Context) (events.Position, error) {
 	session, err := s.db.Client().StartSession()
 	if err != nil {
 		return events.Position{}, mongodb.Fault(fmt.Errorf("start a session: %w", err))

@@ -131,8 +131,5 @@ func (l *Limiter) tell(v Verdict, account string, base time.Duration) Verdict {
 	return v
 }
 
-// Tracked is how many accounts are remembered.
-func (l *Limiter) Tracked() int { return l.advices.EstimatedSize() }
-
 // Seconds is the interval in whole seconds, rounded up and at least one.
 func (v Verdict) Seconds() int { return max(1, int(math.Ceil(v.Interval.Seconds()))) }
