@@ -9,7 +9,7 @@ MAKEFLAGS   += --no-print-directory
 LISTEN   ?= 127.0.0.1:8080
 DATA_DIR ?= .data
 BASE_URL ?= http://127.0.0.1:8080
-FUZZTIME ?= 10s
+FUZZTIME ?= 200000x
 export LISTEN DATA_DIR BASE_URL FUZZTIME
 
 # Results are never taken from the cache: the tests talk to a database, which
@@ -50,7 +50,7 @@ test-race: engine ## The same under the race detector
 	@hack/need.sh go git curl cc
 	go test -race $(TESTFLAGS) work
 
-fuzz: ## Run each fuzz target for FUZZTIME
+fuzz: ## Run each fuzz target with FUZZTIME inputs
 	@hack/need.sh go
 	@hack/fuzz.sh
 
@@ -80,7 +80,7 @@ verify: ## Fail when generated files, go.mod files or formatting are not up to d
 ci: ## All that a change must pass: lint, verify, a short fuzz, tests with and without -race
 	@$(MAKE) verify
 	@$(MAKE) lint
-	@$(MAKE) fuzz FUZZTIME=5s
+	@$(MAKE) fuzz FUZZTIME=50000x
 	@$(MAKE) test-race
 	@$(MAKE) test
 
