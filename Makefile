@@ -57,7 +57,7 @@ fuzz: ## Run each fuzz target with FUZZTIME inputs
 
 crash: engine ## Kill the platform and its database under load CYCLES times (SEED repeats a run)
 	@hack/need.sh go
-	@CYCLES=$(CYCLES) go -C e2e/crash test -count=1 -timeout 0 -run '^TestCrash$$' .
+	@CYCLES=$(CYCLES) go -C e2e/crash test -count=1 -timeout 0 -run '^TestCrash$$'
 
 bench: engine ## Measure what the platform does, beside a bare-driver yardstick
 	@hack/need.sh go

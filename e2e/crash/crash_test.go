@@ -26,9 +26,13 @@ func TestCrash(t *testing.T) {
 	cycles, seed := number(t, "CYCLES", perRound), number(t, "SEED", rand.Uint64N(1_000_000_000))
 	begun := time.Now()
 	c := newCluster(t)
+	defer func() {
+		if t.Failed() {
+			t.Logf("to draw the same choices again: make crash SEED=%d CYCLES=%d", seed, min(cycles, perRound))
+		}
+	}()
 	var all tally
 	for left := cycles; left > 0; left -= min(left, perRound) {
-		t.Logf("again: make crash SEED=%d CYCLES=%d", seed, min(left, perRound))
 		r := newRound(t, c, seed)
 		r.run(t, int(min(left, perRound)))
 		all.add(&r.tally)
