@@ -99,7 +99,7 @@ func (w watched) gauges() []prometheus.Collector {
 		gauge("chat_poll_tracked_accounts", "Accounts whose lists are kept in memory.",
 			func() float64 { return float64(w.lists.Tracked()) }),
 		gauge("chat_poll_waiting", "Requests that wait for a message.",
-			func() float64 { return float64(w.polls.Waiting()) }),
+			func() float64 { return float64(w.polls.Waiting.Count()) }),
 	}
 }
 
