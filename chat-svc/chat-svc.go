@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"sync"
 	"time"
 
@@ -124,8 +125,8 @@ func (s *Server) start() {
 	load := polling.NewLoad()
 	s.followed.Go(func() { load.Run(ctx) })
 	s.polls = &restapi.Polls{
-		Limiter: polling.New(s.config.polling(), load.Factor, s.deps.Now), Memory: polling.NewMemory(),
-		MaxWaiting: s.config.PollMaxWaiting,
+		Limiter: polling.New(s.config.polling(), polling.Deps{Load: load.Factor, Now: s.deps.Now, Random: mathrand.Float64}),
+		Memory:  polling.NewMemory(), MaxWaiting: s.config.PollMaxWaiting,
 	}
 	s.metrics = newMetrics(s.deps.Observer.Registry, watched{s.accounts, s.feed, s.lists, s.polls})
 	s.polls.Report = s.metrics.polled
