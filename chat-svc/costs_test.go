@@ -1,10 +1,21 @@
 package chatsvc_test
 
+import "slices"
+
 // What a change of settings or members begins and ends with.
 const (
 	begins = "findAndModify conversations, find members"
 	ends   = "update conversations"
 )
+
+func costs() []cost {
+	return slices.Concat(costsOfMessages(), costsOfLists(), costsOfConversations(), costsOfMembers(), costsOfBlocks())
+}
+
+func closing() cost {
+	return cost{"closing", `ann DELETE /api/conversations/{conversation_id}`,
+		"find members, " + begins + ", find members, delete members, delete memberships, " + ends, once}
+}
 
 func costsOfMessages() []cost {
 	return []cost{
@@ -58,7 +69,6 @@ func costsOfConversations() []cost {
 		{"a conversation", `bob GET /api/conversations/{conversation_id}`, looks + ", find members", looks + ", find members"},
 		{"a read mark", `bob POST /api/conversations/{conversation_id}/read {"up_to":"$message"}`, looks + ", update memberships", looks + ", update memberships"},
 		{"settings", `ann PUT /api/conversations/{conversation_id} {"name":"$turn"}`, "find members, " + begins + ", " + ends, "find members, " + begins + ", " + ends},
-		{"closing", `ann DELETE /api/conversations/{conversation_id}`, "find members, " + begins + ", find members, delete members, delete memberships, " + ends, once},
 	}
 }
 
