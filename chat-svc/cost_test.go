@@ -59,8 +59,10 @@ func newMeter(t *testing.T) *meter {
 	return m
 }
 
-// group makes one of a size, with a second one that bob is in, too.
-func (m *meter) group(t *testing.T, size int) metered {
+// group makes one of a size, with a second one that bob is in, too. Where
+// something was said the checkpoint writes the conversation a second later, and
+// a transaction that changes it may have to be tried twice.
+func (m *meter) group(t *testing.T, size int, speaks bool) metered {
 	t.Helper()
 	m.made++
 	number := func(n int) int { return 10_000*m.made + n }
@@ -79,7 +81,12 @@ func (m *meter) group(t *testing.T, size int) metered {
 	ann.group(t, bob.id)
 	group := ann.group(t, members...)
 	before := bob.messages(t, "").Next
-	said := []string{ann.say(t, group, "x").Text("message_id"), ann.say(t, group, "x").Text("message_id")}
+	said := []string{"", ""}
+	for n := range said {
+		if speaks {
+			said[n] = ann.say(t, group, "x").Text("message_id")
+		}
+	}
 	blocks := []string{bob.block(t, ids["dan"]), bob.block(t, ids["fay"])}
 	there(3).block(t, ids["cat"])
 	for turn := range g.words {
@@ -190,7 +197,7 @@ func (m *meter) hold(t *testing.T, tt cost, sizes ...int) {
 		first, again := "", ""
 		for range 5 {
 			distrusted := m.distrusted(t)
-			g := m.group(t, size)
+			g := m.group(t, size, strings.Contains(tt.request, "message"))
 			first, again = m.count(t, g, 0, tt.request), once
 			if tt.again != once {
 				again = m.count(t, g, 1, tt.request)
