@@ -116,7 +116,7 @@ func (s *Server) start() {
 	s.followed.Go(func() { s.accounts.Follow(ctx) })
 
 	store := mongostore.New(s.db)
-	s.lists = lists.New(store, s.deps.Now)
+	s.lists = lists.New(store, s.deps.Now, lists.Bounds{})
 	s.rights = chat.NewRights(store, s.deps.Now)
 	s.feed = events.New(store, s.deps.Now, s.deps.Observer.Logger, s.lists.Listen, s.rights.Listen)
 	s.lists.Hear(s.feed)
