@@ -40,6 +40,7 @@ func (everybody) ByID(_ context.Context, ids ...string) (map[string]accounts.Acc
 type breaking struct {
 	*mongostore.Store
 	call string
+	late func() // happens between a view's being read and its arriving; nil for nothing
 }
 
 func (b *breaking) fail(call string) error {
@@ -95,7 +96,7 @@ func newService(t *testing.T, now func() time.Time) (*chat.Service, *breaking) {
 	})
 	return chat.New(chat.Limits{MembersPerGroup: 5000, ConversationsPerAccount: 100}, chat.Deps{
 		Store: store, Committer: committer, Reads: reads, Accounts: everybody{},
-		Lists: lists.New(store, now), Feed: events.New(store, now, slog.New(slog.DiscardHandler)), Distrusted: func(string) {},
+		Lists: lists.New(store, now), Feed: events.New(events.Options{Source: store, Now: now, Logger: slog.New(slog.DiscardHandler)}), Distrusted: func(string) {},
 		Sends: ratelimit.New(10, 100, 100, now), DirectKey: []byte("key"), Now: now,
 	}), store
 }
