@@ -62,10 +62,19 @@ type Feed struct {
 	applied Position  // everything in this process knows what is up to here
 	taken   Position  // of the event that is being applied, or was last
 	current bool      // the last batch was empty or near the database's newest change
+	known   mark      // all that was committed by then is applied
+	next    mark      // will be known once its position is applied
 	heard   time.Time // when the database last answered; zero from a start until it does
 	ring    ring
 	table   table
 	moved   chan struct{} // closed when applied moves
+}
+
+// A mark is a moment, and the position that the database had come to then or
+// later.
+type mark struct {
+	moment   time.Time
+	position Position
 }
 
 // Options of a Feed, all of them required.
@@ -97,6 +106,7 @@ func (f *Feed) begin(at Position) {
 	defer f.mu.Unlock()
 	f.applied, f.taken = at, at
 	f.current, f.heard = false, time.Time{}
+	f.known, f.next = mark{}, mark{}
 	f.ring.restart(at)
 	f.table = newTable(at, f.now())
 }
@@ -125,7 +135,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func (f *Feed) follow(ctx context.Context) error {
-	from := f.Applied()
+	from, begun := f.Applied(), f.now()
 	stream, err := f.source.Changes(ctx, from)
 	if err != nil {
 		return fmt.Errorf("open the change stream after %v: %w", from, err)
@@ -136,7 +146,8 @@ func (f *Feed) follow(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the change stream: %w", err)
 		}
-		f.apply(batch, newest)
+		f.apply(batch, newest, begun)
+		begun = f.now()
 	}
 }
 
@@ -159,7 +170,8 @@ func (f *Feed) restart(ctx context.Context) error {
 	return nil
 }
 
-func (f *Feed) apply(batch []Event, newest Position) {
+// apply takes a batch that was asked for when begun.
+func (f *Feed) apply(batch []Event, newest Position, begun time.Time) {
 	now := f.now()
 	for _, e := range batch {
 		f.take(e, now)
@@ -172,6 +184,30 @@ func (f *Feed) apply(batch []Event, newest Position) {
 		close(f.moved)
 		f.moved = make(chan struct{})
 	}
+	f.complete(len(batch) == 0, mark{begun, newest})
+}
+
+// complete notes how much is known by now. Without changes nothing was
+// committed before the database was asked. Otherwise there may be more than
+// came, up to where the database was: that is known once something behind it is
+// applied.
+func (f *Feed) complete(empty bool, now mark) {
+	switch {
+	case empty:
+		f.known, f.next = now, mark{}
+	case f.next.moment.IsZero():
+		f.next = now
+	case f.next.position.Before(f.applied):
+		f.known, f.next = f.next, now
+	}
+}
+
+// Complete is a moment before which nothing was committed that has not been
+// applied since the feed last began anew; zero where there is none yet.
+func (f *Feed) Complete() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.known.moment
 }
 
 // take applies one event; one that was applied before a stream was opened
