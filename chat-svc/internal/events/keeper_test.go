@@ -191,13 +191,13 @@ func TestTheCheckpointIsNeverAheadOfTheDocuments(t *testing.T) {
 				for _, c := range s.says {
 					d.say(c)
 				}
-				time.Sleep(s.wait)
+				pass(s.wait)
 				if s.restart < len(stops) {
 					stops[s.restart]()
 					feeds[s.restart], stops[s.restart] = d.replica(t, fmt.Sprint(s.restart, " again"))
 				}
 			}
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			right = d.right()
 			wereTold = feeds[0].Behind() == 0 && feeds[1].Behind() == 0
 			stops[0]()
@@ -214,18 +214,18 @@ func TestTheLeaseChangesHands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDocuments()
 		_, stopOne := d.replica(t, "one") // looks every second
-		time.Sleep(250 * time.Millisecond)
+		pass(250 * time.Millisecond)
 		two, stopTwo := d.replica(t, "two") // the same, a quarter later
 		defer stopTwo()
 		d.say(1)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		require.Equal(t, []string{"lease of one", "activity of 1", "checkpoint"}, d.called())
 		stopOne()
 		d.say(2)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		require.Empty(t, d.called(), "the lease is still the other one's")
 		require.Positive(t, two.Behind())
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		require.Equal(t, []string{"lease of two", "activity of 1", "checkpoint"}, d.called())
 		require.True(t, d.right())
 		require.Zero(t, two.Behind())
@@ -245,7 +245,7 @@ func TestAQuietCheckpoint(t *testing.T) {
 		d.mu.Lock()
 		d.happens(events.Event{Kind: events.MemberSet})
 		d.mu.Unlock()
-		time.Sleep(10*time.Minute + 10*time.Second)
+		pass(10*time.Minute + 10*time.Second)
 		moves := 0
 		for _, call := range d.called() {
 			if call == "checkpoint" {
@@ -270,7 +270,7 @@ func TestMuchIsSavedInParts(t *testing.T) {
 		}
 		_, stop := d.replica(t, "one")
 		defer stop()
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		require.Equal(t, []string{
 			"lease of one", "activity of 500", "lease of one", "activity of 500", "lease of one", "activity of 200", "checkpoint",
 		}, d.called())
@@ -290,17 +290,17 @@ func TestBehind(t *testing.T) {
 		}
 		f, stop := d.replica(t, "one")
 		defer stop()
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		require.Zero(t, f.Behind())
 		for seconds := range 20 {
 			d.say(1)
-			time.Sleep(time.Second)
+			pass(time.Second)
 			require.InDelta(t, float64(seconds+1), f.Behind().Seconds(), 1)
 		}
 		d.mu.Lock()
 		d.outcomes = nil
 		d.mu.Unlock()
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		require.Zero(t, f.Behind())
 	})
 }

@@ -44,12 +44,7 @@ func TestRingAgainstAListOfAllEvents(t *testing.T) {
 			},
 			"between": func(r *rapid.T) {
 				after, upTo := position("after"), position("up to")
-				var want []Event
-				for _, e := range all {
-					if after.Before(e.Position) && !upTo.Before(e.Position) {
-						want = append(want, e)
-					}
-				}
+				want := among(all, after, upTo)
 				found, ok := kept.between(after, upTo)
 				if !ok {
 					require.True(r, after.Before(kept.before), "it says no only for what it let go")
@@ -74,6 +69,16 @@ func TestRingAgainstAListOfAllEvents(t *testing.T) {
 			},
 		})
 	})
+}
+
+// among is what stands between two positions.
+func among(all []Event, after, upTo Position) (some []Event) {
+	for _, e := range all {
+		if after.Before(e.Position) && !upTo.Before(e.Position) {
+			some = append(some, e)
+		}
+	}
+	return some
 }
 
 func TestRingLetsGoOfTheOldestOnly(t *testing.T) {

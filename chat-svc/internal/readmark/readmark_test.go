@@ -81,16 +81,16 @@ func TestAWrittenMarkIsRememberedForAWhile(t *testing.T) {
 		defer w.Close(t.Context())
 		reader, other := readmark.Reader{Account: ann}, readmark.Reader{Account: ann, Conversation: id.Conversation{1}}
 		w.Move(reader, 7)
-		time.Sleep(1500 * time.Millisecond)
+		<-time.After(1500 * time.Millisecond)
 		require.EqualValues(t, 1, store.writes.Load())
 		for seconds := range 7 { // others write all the time
 			require.EqualValues(t, 7, w.Mark(reader), "after %d s", seconds)
 			w.Move(other, int64(seconds+1))
-			time.Sleep(1100 * time.Millisecond)
+			<-time.After(1100 * time.Millisecond)
 		}
 		for seconds := range 16 {
 			w.Move(other, int64(seconds+10))
-			time.Sleep(1100 * time.Millisecond)
+			<-time.After(1100 * time.Millisecond)
 		}
 		require.Zero(t, w.Mark(reader))
 		require.EqualValues(t, 25, w.Mark(other))
