@@ -9,7 +9,6 @@ import (
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/polling"
-	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/httpserver"
 	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/observe"
@@ -36,6 +35,8 @@ type Config struct {
 	PollWaitingEach int           `env:"POLL_WAITING_EACH" envDefault:"16" doc:"Most of one account; one more ends its oldest at once, as if nothing had come."`
 	PollMaxReading  int           `env:"POLL_MAX_READING" envDefault:"32" doc:"Most polls of a replica that read from the database at once, fewer than MONGODB_MAX_POOL; more wait half a second and are answered 503."`
 
+	EventMemory int `env:"EVENT_MEMORY" envDefault:"67108864" doc:"Bytes of the newest events that a replica keeps for who catches up; what is older is read from the database."`
+
 	Accounts accounts.Settings
 	Serving  httpserver.Settings
 	MongoDB  mongodb.Settings
@@ -47,6 +48,9 @@ const limitedAccounts = 100_000
 
 // check refuses limits that would let nobody do anything.
 func (c Config) check() error {
+	if c.EventMemory < 0 {
+		return errors.New("EVENT_MEMORY must not be negative")
+	}
 	if c.SendsPerMinute <= 0 || c.SendBurst < 1 || c.MembersPerGroup < 1 || c.ConversationsPerAccount < 1 {
 		return errors.New("SENDS_PER_MINUTE, SEND_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
 	}
@@ -67,22 +71,11 @@ func (c Config) polling() polling.Settings {
 	return polling.Settings{MinInterval: c.PollMinInterval, MaxInterval: c.PollMaxInterval, Burst: c.PollBurst}
 }
 
-func (c Config) database() mongodb.Settings {
-	settings := c.MongoDB
-	if settings.Database == "" {
-		settings.Database = Name
-	}
-	return settings
-}
-
 // devTokens takes the name of an account for a token.
 type devTokens struct {
 	accounts *accounts.Client
 	now      func() time.Time
 }
-
-// devTokenLife is what a development token says of its end.
-const devTokenLife = 15 * time.Minute
 
 func (d devTokens) claims(ctx context.Context, name string) (*token.Claims, error) {
 	found, err := d.accounts.ByName(ctx, name)
@@ -91,11 +84,7 @@ func (d devTokens) claims(ctx context.Context, name string) (*token.Claims, erro
 	}
 	account, ok := found[strings.ToLower(name)]
 	if !ok {
-		return nil, fault.ErrUnauthenticated.Say("The development token names no account.")
+		return nil, token.ErrDevName
 	}
-	now := d.now()
-	return &token.Claims{
-		Subject: account.ID, Scopes: token.AllScopes(), ID: "dev:" + account.ID,
-		IssuedAt: now, ExpiresAt: now.Add(devTokenLife), AuthTime: now,
-	}, nil
+	return token.DevClaims(account.ID, d.now()), nil
 }
