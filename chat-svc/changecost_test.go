@@ -105,10 +105,10 @@ func TestWhatChangesCost(t *testing.T) {
 		{"transfer", "find members, findAndModify conversations, find members, update members, update members, update conversations", func(g costly) *svctest.Response {
 			return g.ann.do(t, "POST", g.path+"/transfer", object{"agent_id": g.bob.id})
 		}},
-		{"remove", "find members, findAndModify conversations, find members, delete members, delete memberships, update conversations", func(g costly) *svctest.Response {
+		{"remove", "find members, findAndModify conversations, find members, delete members, delete memberships, update formers, update conversations", func(g costly) *svctest.Response {
 			return g.bob.do(t, "DELETE", g.path+"/members/"+g.eve.id, nil)
 		}},
-		{"leave", "find members, findAndModify conversations, find members, delete members, delete memberships, update conversations", func(g costly) *svctest.Response {
+		{"leave", "find members, findAndModify conversations, find members, delete members, delete memberships, update formers, update conversations", func(g costly) *svctest.Response {
 			return g.ann.do(t, "POST", g.path+"/leave", nil)
 		}},
 		{"a stranger's change", "find members", func(g costly) *svctest.Response { return g.ann.do(t, "POST", g.path+"/leave", nil) }},

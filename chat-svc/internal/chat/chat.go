@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/chore"
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
-	"chatplatform.io/chat-svc/internal/sweep"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/ratelimit"
 )
@@ -55,7 +55,7 @@ type Deps struct {
 	Store     Store
 	Committer *sequence.Committer
 	Reads     *readmark.Writer
-	Sweeper   *sweep.Sweeper
+	Sweeper   *chore.Chore // of package sweep
 	Accounts  Accounts
 	Feed      *events.Feed
 	Lists     *lists.Lists

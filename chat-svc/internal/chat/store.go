@@ -94,6 +94,7 @@ type Store interface {
 
 	ChangeStore
 	BlockStore
+	DepartureStore
 	readmark.Store
 }
 

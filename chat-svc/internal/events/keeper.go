@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"chatplatform.io/chat-svc/internal/lease"
 )
 
 const (
 	keepEvery = time.Second
-	leaseTime = 5 * time.Second
 	saveWait  = 4 * time.Second // of one try; below the lease
 	// quiet is how often the checkpoint of a quiet platform moves, so that a
 	// start finds its place in the change stream.
@@ -18,10 +19,7 @@ const (
 
 // CheckpointStore keeps the checkpoint and what it promises.
 type CheckpointStore interface {
-	// Lease takes, or renews, the right to write the checkpoint until an
-	// instant; false where another holder has it. Two holders at once do no
-	// harm: what they write only grows.
-	Lease(ctx context.Context, holder string, now, until time.Time) (bool, error)
+	lease.Store
 	// SaveActivity writes last messages into their conversations' documents,
 	// never back.
 	SaveActivity(ctx context.Context, all []Activity) error
@@ -34,7 +32,7 @@ type CheckpointStore interface {
 type Keeper struct {
 	feed   *Feed
 	store  CheckpointStore
-	holder string
+	lease  *lease.Lease
 	now    func() time.Time
 	logger *slog.Logger
 	saved  time.Time
@@ -42,7 +40,9 @@ type Keeper struct {
 
 // NewKeeper makes a keeper; holder tells replicas apart.
 func NewKeeper(feed *Feed, store CheckpointStore, holder string, now func() time.Time, logger *slog.Logger) *Keeper {
-	return &Keeper{feed: feed, store: store, holder: holder, now: now, logger: logger}
+	return &Keeper{
+		feed: feed, store: store, lease: lease.New(store, "checkpoint", holder, now), now: now, logger: logger,
+	}
 }
 
 // Run keeps the checkpoint about a second behind the feed until ctx ends.
@@ -70,8 +70,7 @@ func (k *Keeper) keep(ctx context.Context) error {
 	if k.feed.Healthy() != "" || len(all) == 0 && k.now().Sub(k.saved) < quiet {
 		return nil
 	}
-	now := k.now()
-	mine, err := k.store.Lease(ctx, k.holder, now, now.Add(leaseTime))
+	mine, err := k.lease.Take(ctx)
 	if err != nil || !mine {
 		return err
 	}
@@ -83,6 +82,6 @@ func (k *Keeper) keep(ctx context.Context) error {
 	if err := k.store.SaveCheckpoint(ctx, upTo); err != nil {
 		return fmt.Errorf("save the checkpoint: %w", err)
 	}
-	k.saved = now
+	k.saved = k.now()
 	return nil
 }
