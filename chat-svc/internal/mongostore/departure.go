@@ -50,7 +50,8 @@ type heardDoc struct {
 
 // Heard implements departure.Store.
 func (s *Store) Heard(ctx context.Context) (accounts.Position, error) {
-	doc, err := findOne[heardDoc](ctx, s.db.Collection(feed), bson.D{{Key: "_id", Value: heardID}})
+	doc, err := findOne[heardDoc](ctx, s.db.Collection(feed), bson.D{{Key: "_id", Value: heardID}},
+		options.FindOne().SetComment(beside))
 	if errors.Is(err, fault.ErrNotFound) {
 		return accounts.Position{}, nil
 	}
