@@ -106,7 +106,11 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 	if err != nil {
 		return nil, err
 	}
-	following := s.start()
+	checkpoint, err := mongostore.New(s.db).Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	following := s.start(checkpoint)
 	s.wire(directKey, paging.NewCodec(cursorKey, epoch))
 	s.followed.Go(func() { s.accounts.Follow(following) })
 	return s, nil
@@ -114,7 +118,7 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 
 // start begins what works beside the requests, until the context that it gives
 // ends.
-func (s *Server) start() context.Context {
+func (s *Server) start(checkpoint events.Position) context.Context {
 	s.accounts = accounts.New(s.config.Accounts, accounts.Deps{
 		Service: Name, Logger: s.deps.Observer.Logger, Now: s.deps.Now, Deleted: func() { s.departures.Wake() },
 	})
@@ -124,7 +128,10 @@ func (s *Server) start() context.Context {
 	store := mongostore.New(s.db)
 	s.lists = lists.New(store, s.deps.Now)
 	s.rights = chat.NewRights(store, s.deps.Now)
-	s.feed = events.New(store, s.deps.Now, s.deps.Observer.Logger, s.lists.Listen, s.rights.Listen)
+	s.feed = events.New(events.Options{
+		Source: store, Checkpoint: checkpoint, Memory: s.config.EventMemory,
+		Now: s.deps.Now, Logger: s.deps.Observer.Logger,
+	}, s.lists.Listen, s.rights.Listen)
 	s.lists.Hear(s.feed)
 	s.rights.Hear(s.feed)
 	s.followed.Go(func() { s.feed.Run(ctx) })
