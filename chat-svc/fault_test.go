@@ -73,6 +73,48 @@ func TestDatabaseAway(t *testing.T) {
 	require.Len(t, page.Get("messages"), 2, "each retry with the key was the same message")
 }
 
+// While the database is away nobody waits for it: sends are refused at once,
+// polls too once what is in memory is a second old, and all of it is back by
+// itself.
+func TestNobodyWaitsForADatabaseThatIsAway(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	uri, proxy := svctest.NewProxy(t, i.database.URI)
+	client := document.Client(t, i.server(t, "MONGODB_URI="+uri, unlimited, "SEND_BURST=100000").Handler())
+	ann := i.as(t, client, 1)
+	conversation := ann.group(t)
+	ann.settle(t, conversation)
+	send := func() int {
+		return ann.do(t, "POST", "/api/messages", object{"conversation_id": conversation, "content": "x"}).Status
+	}
+	poll := func(path string) int { return ann.do(t, "GET", path, nil).Status }
+	paths := []string{"/api/messages", "/api/conversations", "/api/conversations/" + conversation + "/messages"}
+	for _, path := range paths {
+		require.Equal(t, 200, poll(path))
+	}
+	proxy.Cut()
+	for _, path := range paths {
+		require.Eventually(t, func() bool { return poll(path) == 503 }, 20*time.Second, 5*time.Millisecond, path)
+	}
+	require.Equal(t, 503, send())
+	begun := time.Now()
+	for range 300 { // two seconds each, if they waited for a server
+		require.Equal(t, 503, send())
+		for _, path := range paths {
+			require.Equal(t, 503, poll(path))
+		}
+	}
+	require.Less(t, time.Since(begun), time.Minute)
+
+	proxy.Restore()
+	restored := time.Now()
+	require.Eventually(t, func() bool { return send() == 201 }, 20*time.Second, 5*time.Millisecond)
+	for _, path := range paths {
+		require.Eventually(t, func() bool { return poll(path) == 200 }, 20*time.Second, 5*time.Millisecond, path)
+	}
+	t.Logf("300 sends and 900 polls refused in %s, back %s after the database", restored.Sub(begun), time.Since(restored))
+}
+
 // With auth-svc away, tokens whose key is known go on, who is known can be
 // written to, and who is not known cannot be looked up.
 func TestAuthAway(t *testing.T) {

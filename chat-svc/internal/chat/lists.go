@@ -16,7 +16,9 @@ import (
 // the last one; nil when there are no more.
 func (s *Service) Conversations(ctx context.Context, caller id.Account, behind *Position, limit int) (page []View, next *Position, err error) {
 	if reason := s.Feed.Healthy(); reason != "" {
-		s.Distrusted(reason)
+		if err := s.distrust(reason); err != nil {
+			return nil, nil, err
+		}
 		page, err = s.Store.Views(ctx, caller, behind, limit+1)
 	} else {
 		page, err = s.listed(ctx, caller, behind, limit+1)
@@ -33,6 +35,12 @@ func (s *Service) Conversations(ctx context.Context, caller id.Account, behind *
 		page[i] = s.withPendingRead(caller, page[i])
 	}
 	return page, next, nil
+}
+
+// distrust comes before a look at the database for what memory would have.
+func (s *Service) distrust(reason string) error {
+	s.Distrusted(reason)
+	return s.Store.Reachable()
 }
 
 // listed makes the page in memory and reads only the conversations on it.

@@ -52,6 +52,9 @@ func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (se
 	if err := n.check(); err != nil {
 		return sequence.Receipt{}, err
 	}
+	if err := s.Store.Reachable(); err != nil {
+		return sequence.Receipt{}, err
+	}
 	if wait, ok := s.Sends.Take(string(caller)); !ok {
 		return sequence.Receipt{}, fault.ErrRateLimited.After(wait)
 	}
@@ -210,6 +213,9 @@ func fingerprint(key string, body sequence.Body) [16]byte {
 // where the following page goes on; 0 when there is none. fault.ErrNotFound
 // for who is no member.
 func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversation, from int64, limit int) (found Timeline, below int64, err error) {
+	if err := s.Store.Reachable(); err != nil {
+		return Timeline{}, 0, err
+	}
 	if _, err := s.Rights.member(ctx, c, caller); err != nil {
 		return Timeline{}, 0, err
 	}

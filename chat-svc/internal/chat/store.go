@@ -15,6 +15,10 @@ import (
 // not there yet, except where its members are concerned; a closed one is not
 // there any more.
 type Store interface {
+	// Reachable is fault.ErrUnavailable, at once, while it is known that the
+	// store cannot be reached.
+	Reachable() error
+
 	// InsertConversation keeps a new conversation with its first members, at
 	// most MaxChunk; a pending one is not there until PublishConversation.
 	// fault.ErrConflict where the id is taken.

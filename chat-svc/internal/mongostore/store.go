@@ -59,6 +59,9 @@ var (
 // New uses db, whose schema must be that of Schema.
 func New(db *mongodb.DB) *Store { return &Store{db} }
 
+// Reachable implements chat.Store.
+func (s *Store) Reachable() error { return s.db.Reachable() }
+
 // Schema is what the database holds. A message's _id is its place, so the
 // uniqueness of _id gives each place to one message; it begins with the
 // conversation, as every index of messages does. Ranges go by {c, s} because
