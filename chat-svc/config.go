@@ -1,6 +1,7 @@
 package chatsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -34,11 +35,18 @@ type Config struct {
 	PollBurst       int           `env:"POLL_BURST" envDefault:"5" doc:"Polls in a row that are served before the limit of one a second refuses."`
 	PollMaxWaiting  int64         `env:"POLL_MAX_WAITING" envDefault:"20000" doc:"Most requests of a replica that wait for a message."`
 
+	// ClockOffset is how far the clock may be from the database's before nothing
+	// is sent any more: 30 s when zero. Tests that move the clock set it.
+	ClockOffset time.Duration `env:"-"`
+
 	Accounts accounts.Settings
 	Serving  httpserver.Settings
 	MongoDB  mongodb.Settings
 	Observe  observe.Settings
 }
+
+// clockOffset is half of the minute by which catch-up looks back.
+const clockOffset = 30 * time.Second
 
 // limitedAccounts is how many accounts the limit of sends remembers.
 const limitedAccounts = 100_000
@@ -54,7 +62,7 @@ func (c Config) check() error {
 func (c Config) limits() chat.Limits {
 	return chat.Limits{
 		MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount,
-		BlocksMaxGroup: c.BlocksMaxGroup,
+		BlocksMaxGroup: c.BlocksMaxGroup, ClockOffset: cmp.Or(c.ClockOffset, clockOffset),
 	}
 }
 

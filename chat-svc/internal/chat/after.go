@@ -19,8 +19,8 @@ import (
 
 // lookBack is how far before a position's time messages are looked for when
 // the feed no longer reaches back to it: a message becomes visible at most
-// this long after the moment that it carries (two deadlines of a batch, and
-// the clocks of replicas).
+// this long after the moment that it carries: a batch has 20 s, and a replica
+// whose clock is 30 s wrong sends nothing.
 const lookBack = time.Minute
 
 // A Next is where exact catch-up goes on: everything that the feed carries

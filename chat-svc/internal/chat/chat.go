@@ -40,6 +40,10 @@ type Limits struct {
 	// bars another from sending; 0 for all. In larger groups, the blocked one's
 	// messages are hidden from the blocker.
 	BlocksMaxGroup int
+	// ClockOffset is how far this process's clock may be from the database's:
+	// beyond it nothing is sent, because exact catch-up looks messages up by
+	// their time (lookBack).
+	ClockOffset time.Duration
 }
 
 // Accounts knows who exists.
