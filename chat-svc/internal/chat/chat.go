@@ -68,6 +68,8 @@ type Deps struct {
 	Distrusted func(reason string)
 	// Sends limits the messages of each account.
 	Sends *ratelimit.Limiter
+	// Creations limits the conversations that each account makes.
+	Creations *ratelimit.Limiter
 	// DirectKey makes the ids of direct conversations (id.Direct).
 	DirectKey []byte
 	Now       func() time.Time

@@ -29,8 +29,12 @@ type Store interface {
 	AddMembers(ctx context.Context, c id.Conversation, chunk []Member) error
 	// PublishConversation ends the making of a conversation.
 	PublishConversation(ctx context.Context, c id.Conversation) error
-	// CountConversations counts an account's conversations, up to most.
+	// CountConversations counts the conversations that an account is in, up to
+	// most.
 	CountConversations(ctx context.Context, a id.Account, most int) (int, error)
+	// CountCreations counts the conversations that an account has made and that
+	// were not closed, up to most.
+	CountCreations(ctx context.Context, a id.Account, most int) (int, error)
 
 	// View is a conversation as one member sees it; fault.ErrNotFound for
 	// others.
