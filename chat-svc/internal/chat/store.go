@@ -100,6 +100,7 @@ type Store interface {
 
 	ChangeStore
 	BlockStore
+	DepartureStore
 	RightsStore
 	readmark.Store
 }

@@ -33,7 +33,10 @@ const (
 	claims        = "claims"
 	blocks        = "blocks"   // by who blocks
 	barriers      = "barriers" // by whose sends are barred; always changed together with blocks
-	feed          = "feed"     // the checkpoint, and who writes it
+	feed          = "feed"     // how far feeds were read, and who does what alone
+
+	formers    = "formers"    // by account: memberships that ended
+	departures = "departures" // deleted accounts, while there is something to do about them
 )
 
 // The fields of a conversation that only the checkpoint's keeper writes.
@@ -102,6 +105,12 @@ func Schema() mongodb.Schema {
 				{Keys: ascending("a", "by")},
 			}},
 			{Name: feed, ShardKey: []string{"_id"}},
+			{Name: formers, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("a", "c")},
+			}},
+			{Name: departures, ShardKey: []string{"_id"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("due")},
+			}},
 			{Name: claims, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "key"), Options: options.Index().SetUnique(true)},
 				{Keys: ascending("expires_at"), Options: options.Index().SetExpireAfterSeconds(0)},
@@ -147,8 +156,7 @@ func among[T any](field string, values []T) bson.E {
 
 // findOne decodes the one document of a filter; fault.ErrNotFound without one.
 func findOne[T any](ctx context.Context, c *mongo.Collection, filter bson.D, o ...options.Lister[options.FindOneOptions]) (T, error) {
-	var doc T
-	err := c.FindOne(ctx, filter, o...).Decode(&doc)
+	doc, err := mongodb.One[T](c.FindOne(ctx, filter, o...))
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return doc, fault.ErrNotFound
 	}
@@ -165,8 +173,8 @@ func findAll[T any](ctx context.Context, c *mongo.Collection, filter bson.D, o .
 	if err != nil {
 		return nil, mongodb.Fault(err)
 	}
-	docs := []T{}
-	return docs, mongodb.Fault(cursor.All(ctx, &docs))
+	docs, err := mongodb.All[T](ctx, cursor)
+	return docs, mongodb.Fault(err)
 }
 
 // each maps documents to what they mean.
