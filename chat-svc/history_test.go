@@ -228,14 +228,14 @@ func (h *history) start(t *testing.T, working *sync.WaitGroup, newcomers, follow
 	h.send(t, "the first message") // for changes to have one
 	for n := range 3 {
 		working.Go(func() {
-			for m := range 20 {
+			for m := range 14 {
 				h.send(t, fmt.Sprint("message ", m, " of ", n))
 			}
 		})
 	}
 	for n, act := range []act{edits, edits, edits, deletes, withdraws} {
 		working.Go(func() {
-			for m := range 30 {
+			for m := range 18 {
 				h.change(t, act, fmt.Sprint("edit ", m, " of ", n))
 			}
 		})
@@ -246,7 +246,7 @@ func (h *history) start(t *testing.T, working *sync.WaitGroup, newcomers, follow
 		}
 	})
 	for n := range followers {
-		working.Go(func() { h.follow(t, 2+newcomers+n, n%len(h.doors), 40) })
+		working.Go(func() { h.follow(t, 2+newcomers+n, n%len(h.doors), 25) })
 	}
 }
 
