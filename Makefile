@@ -15,7 +15,7 @@ export LISTEN DATA_DIR BASE_URL FUZZTIME
 
 # Results are never taken from the cache: the tests talk to a database, which
 # the cache knows nothing of.
-TESTFLAGS ?= -count=1 -shuffle=on
+TESTFLAGS ?= -count=1 -shuffle=on -timeout=30m
 
 ##@ Use
 .PHONY: help run quickstart

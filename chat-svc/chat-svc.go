@@ -8,10 +8,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
@@ -51,6 +50,7 @@ type Server struct {
 	reads     *readmark.Writer
 	feed      *events.Feed
 	lists     *lists.Lists
+	rights    *chat.Rights
 	polls     *restapi.Polls
 	metrics   *metrics
 	sweeper   *sweep.Sweeper
@@ -62,11 +62,7 @@ type Server struct {
 // Migrate brings the database up to this version's schema; it may run while
 // servers of this and the previous version do.
 func Migrate(ctx context.Context, config Config, deps program.Deps) error {
-	db, err := mongodb.Open(ctx, config.database(), deps.Observer.Logger, prometheus.NewRegistry())
-	if err != nil {
-		return err
-	}
-	return errors.Join(db.Migrate(ctx, mongostore.Schema()), db.Close(context.WithoutCancel(ctx)))
+	return mongostore.Schema().Migrate(ctx, config.MongoDB, deps.Observer.Logger)
 }
 
 // Open connects and loads everything that answering needs. Close ends what it
@@ -81,31 +77,28 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	if s.db, err = mongodb.Open(ctx, config.database(), deps.Observer.Logger, deps.Observer.Registry); err != nil {
-		return nil, err
-	}
-	if err := s.db.CheckSchema(ctx, mongostore.Schema()); err != nil {
+	if s.db, err = mongostore.Schema().Open(ctx, config.MongoDB, deps.Observer.Logger, deps.Observer.Registry); err != nil {
 		return nil, err
 	}
 	directKey, err := s.db.Secret(ctx, "direct conversations", 32)
 	if err != nil {
 		return nil, err
 	}
-	cursorKey, err := s.db.Secret(ctx, "cursors", 32)
+	cursors, err := s.db.Cursors(ctx)
 	if err != nil {
 		return nil, err
 	}
-	epoch, err := s.db.Epoch(ctx)
+	checkpoint, err := mongostore.New(s.db).Checkpoint(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.start()
-	s.wire(directKey, paging.NewCodec(cursorKey, epoch))
+	s.start(checkpoint)
+	s.wire(directKey, cursors)
 	return s, nil
 }
 
 // start begins what works beside the requests.
-func (s *Server) start() {
+func (s *Server) start(checkpoint events.Position) {
 	s.accounts = accounts.New(s.config.Accounts, accounts.Deps{
 		Service: Name, Logger: s.deps.Observer.Logger, Now: s.deps.Now,
 	})
@@ -115,8 +108,13 @@ func (s *Server) start() {
 
 	store := mongostore.New(s.db)
 	s.lists = lists.New(store, s.deps.Now)
-	s.feed = events.New(store, s.deps.Now, s.deps.Observer.Logger, s.lists.Listen)
+	s.rights = chat.NewRights(store, s.deps.Now)
+	s.feed = events.New(events.Options{
+		Source: store, Checkpoint: checkpoint, Memory: s.config.EventMemory,
+		Now: s.deps.Now, Logger: s.deps.Observer.Logger,
+	}, s.lists.Listen, s.rights.Listen)
 	s.lists.Hear(s.feed)
+	s.rights.Hear(s.feed)
 	s.followed.Go(func() { s.feed.Run(ctx) })
 	keeper := events.NewKeeper(s.feed, store, rand.Text(), s.deps.Now, s.deps.Observer.Logger)
 	s.followed.Go(func() { keeper.Run(ctx) })
@@ -124,10 +122,10 @@ func (s *Server) start() {
 	load := polling.NewLoad()
 	s.followed.Go(func() { load.Run(ctx) })
 	s.polls = &restapi.Polls{
-		Limiter: polling.New(s.config.polling(), load.Factor, s.deps.Now), Memory: polling.NewMemory(),
-		MaxWaiting: s.config.PollMaxWaiting,
+		Limiter: polling.New(s.config.polling(), polling.Deps{Load: load.Factor, Now: s.deps.Now, Random: mathrand.Float64}),
+		Memory:  polling.NewMemory(), MaxWaiting: s.config.PollMaxWaiting,
 	}
-	s.metrics = newMetrics(s.deps.Observer.Registry, watched{s.accounts, s.feed, s.lists, s.polls})
+	s.metrics = newMetrics(s.deps.Observer.Registry, watched{s.accounts, s.feed, s.lists, s.rights, s.polls})
 	s.polls.Report = s.metrics.polled
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
@@ -138,7 +136,7 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	service := chat.New(s.config.limits(), chat.Deps{
 		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Sweeper: s.sweeper, Accounts: s.accounts,
 		Sends: ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
-		Feed:  s.feed, Lists: s.lists, Distrusted: s.metrics.distrusted,
+		Feed:  s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted,
 		DirectKey: directKey, Now: s.deps.Now,
 	})
 	s.Doors = program.NewDoors(program.DoorOptions{

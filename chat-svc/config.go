@@ -9,7 +9,6 @@ import (
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/polling"
-	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/httpserver"
 	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/observe"
@@ -30,9 +29,11 @@ type Config struct {
 	BlocksMaxGroup          int     `env:"BLOCKS_MAX_GROUP" envDefault:"0" doc:"Members of the largest group in which a block by one of them bars another from sending; in larger ones the messages are hidden from who blocks. 0 means any size."`
 
 	PollMinInterval time.Duration `env:"POLL_MIN_INTERVAL" envDefault:"1s" doc:"Least wait between polls that an account is advised, at least 1s."`
-	PollMaxInterval time.Duration `env:"POLL_MAX_INTERVAL" envDefault:"30s" doc:"Most that it is advised."`
+	PollMaxInterval time.Duration `env:"POLL_MAX_INTERVAL" envDefault:"30s" doc:"Most that it is advised, before a spread of up to 10 %."`
 	PollBurst       int           `env:"POLL_BURST" envDefault:"5" doc:"Polls in a row that are served before the limit of one a second refuses."`
 	PollMaxWaiting  int64         `env:"POLL_MAX_WAITING" envDefault:"20000" doc:"Most requests of a replica that wait for a message."`
+
+	EventMemory int `env:"EVENT_MEMORY" envDefault:"67108864" doc:"Bytes of the newest events that a replica keeps for who catches up; what is older is read from the database."`
 
 	Accounts accounts.Settings
 	Serving  httpserver.Settings
@@ -45,10 +46,13 @@ const limitedAccounts = 100_000
 
 // check refuses limits that would let nobody do anything.
 func (c Config) check() error {
+	if c.EventMemory < 0 {
+		return errors.New("EVENT_MEMORY must not be negative")
+	}
 	if c.SendsPerMinute <= 0 || c.SendBurst < 1 || c.MembersPerGroup < 1 || c.ConversationsPerAccount < 1 {
 		return errors.New("SENDS_PER_MINUTE, SEND_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
 	}
-	return nil
+	return c.polling().Check()
 }
 
 func (c Config) limits() chat.Limits {
@@ -62,22 +66,11 @@ func (c Config) polling() polling.Settings {
 	return polling.Settings{MinInterval: c.PollMinInterval, MaxInterval: c.PollMaxInterval, Burst: c.PollBurst}
 }
 
-func (c Config) database() mongodb.Settings {
-	settings := c.MongoDB
-	if settings.Database == "" {
-		settings.Database = Name
-	}
-	return settings
-}
-
 // devTokens takes the name of an account for a token.
 type devTokens struct {
 	accounts *accounts.Client
 	now      func() time.Time
 }
-
-// devTokenLife is what a development token says of its end.
-const devTokenLife = 15 * time.Minute
 
 func (d devTokens) claims(ctx context.Context, name string) (*token.Claims, error) {
 	found, err := d.accounts.ByName(ctx, name)
@@ -86,11 +79,7 @@ func (d devTokens) claims(ctx context.Context, name string) (*token.Claims, erro
 	}
 	account, ok := found[strings.ToLower(name)]
 	if !ok {
-		return nil, fault.ErrUnauthenticated.Say("The development token names no account.")
+		return nil, token.ErrDevName
 	}
-	now := d.now()
-	return &token.Claims{
-		Subject: account.ID, Scopes: token.AllScopes(), ID: "dev:" + account.ID,
-		IssuedAt: now, ExpiresAt: now.Add(devTokenLife), AuthTime: now,
-	}, nil
+	return token.DevClaims(account.ID, d.now()), nil
 }

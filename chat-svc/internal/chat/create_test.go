@@ -40,6 +40,7 @@ func (everybody) ByID(_ context.Context, ids ...string) (map[string]accounts.Acc
 type breaking struct {
 	*mongostore.Store
 	call string
+	late func() // happens between a view's being read and its arriving; nil for nothing
 }
 
 func (b *breaking) fail(call string) error {
@@ -87,6 +88,18 @@ func newService(t *testing.T, now func() time.Time) (*chat.Service, *breaking) {
 	db, _ := svctest.Database(t)
 	require.NoError(t, db.Migrate(t.Context(), mongostore.Schema()))
 	store := &breaking{Store: mongostore.New(db)}
+	rights := chat.NewRights(store, now)
+	feed := events.New(events.Options{Source: store, Now: now, Logger: slog.New(slog.DiscardHandler)})
+	rights.Hear(feed)
+	return serviceOn(t, store, feed, rights, now), store
+}
+
+func serviceOn(t *testing.T, store interface {
+	chat.Store
+	sequence.Store
+	lists.Store
+}, feed *events.Feed, rights *chat.Rights, now func() time.Time) *chat.Service {
+	t.Helper()
 	committer := sequence.New(sequence.Options{Store: store, Now: now, Report: func(sequence.Report) {}})
 	reads := readmark.New(store, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
@@ -95,9 +108,9 @@ func newService(t *testing.T, now func() time.Time) (*chat.Service, *breaking) {
 	})
 	return chat.New(chat.Limits{MembersPerGroup: 5000, ConversationsPerAccount: 100}, chat.Deps{
 		Store: store, Committer: committer, Reads: reads, Accounts: everybody{},
-		Lists: lists.New(store, now), Feed: events.New(store, now, slog.New(slog.DiscardHandler)), Distrusted: func(string) {},
+		Lists: lists.New(store, now), Feed: feed, Rights: rights, Distrusted: func(string) {},
 		Sends: ratelimit.New(10, 100, 100, now), DirectKey: []byte("key"), Now: now,
-	}), store
+	})
 }
 
 // Wherever the making of a large group breaks off, a repeat with the key

@@ -96,7 +96,7 @@ func (s *Service) Withdraw(ctx context.Context, caller id.Account, m id.Message)
 // changeMessage lets a member decide about a message as it stands, and again where
 // decide answers fault.ErrConflict because another change came in between.
 func (s *Service) changeMessage(ctx context.Context, caller id.Account, m id.Message, decide func(sequence.Message, Role) error) error {
-	member, err := s.member(ctx, m.Conversation, caller)
+	member, err := s.Rights.member(ctx, m.Conversation, caller)
 	if err != nil {
 		return err
 	}

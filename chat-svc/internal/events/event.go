@@ -29,8 +29,9 @@ const (
 	// ConversationClosed tells that nobody is a member any more, whoever's
 	// membership is still there.
 	ConversationClosed
-	// BlocksChanged has Account, whose blocks changed: what is hidden from it
-	// may be others' messages now.
+	// BlocksChanged has Account, whose blocks changed (what is hidden from it
+	// may be others' messages now), and Barred, whose sends it bars or no longer
+	// does.
 	BlocksChanged
 	// CheckpointMoved has Checkpoint.
 	CheckpointMoved
@@ -44,16 +45,18 @@ type Event struct {
 	Conversation id.Conversation
 	Message      *sequence.Message
 	Account      id.Account
+	Barred       id.Account
 	Seq          int64
 	JoinedAt     time.Time
 	Checkpoint   Position
 }
 
-// size is roughly what the event holds in memory, in bytes.
+// size is about what the event holds in memory, in bytes, and rather too much
+// than too little.
 func (e Event) size() int {
-	const bare = 160
+	const event, message, account = 200, 320, 48
 	if e.Message == nil {
-		return bare
+		return event
 	}
-	return bare + 240 + len(e.Message.Body.Content) + 24*len(e.Message.Body.Mention)
+	return event + message + len(e.Message.Key) + len(e.Message.Body.Content) + account*len(e.Message.Body.Mention)
 }

@@ -140,22 +140,25 @@ func among[T any](field string, values []T) bson.E {
 
 // findOne decodes the one document of a filter; fault.ErrNotFound without one.
 func findOne[T any](ctx context.Context, c *mongo.Collection, filter bson.D, o ...options.Lister[options.FindOneOptions]) (T, error) {
-	var doc T
-	err := c.FindOne(ctx, filter, o...).Decode(&doc)
+	doc, err := mongodb.One[T](c.FindOne(ctx, filter, o...))
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return doc, fault.ErrNotFound
 	}
 	return doc, mongodb.Fault(err)
 }
 
+// batch is how many documents the database sends in one answer: the most that
+// a request asks for. Its own way is 101 at first.
+const batch = 5000
+
 // findAll decodes every document of a filter; callers bound the number.
 func findAll[T any](ctx context.Context, c *mongo.Collection, filter bson.D, o ...options.Lister[options.FindOptions]) ([]T, error) {
-	cursor, err := c.Find(ctx, filter, o...)
+	cursor, err := c.Find(ctx, filter, append(o, options.Find().SetBatchSize(batch))...)
 	if err != nil {
 		return nil, mongodb.Fault(err)
 	}
-	docs := []T{}
-	return docs, mongodb.Fault(cursor.All(ctx, &docs))
+	docs, err := mongodb.All[T](ctx, cursor)
+	return docs, mongodb.Fault(err)
 }
 
 // each maps documents to what they mean.

@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/httpserver"
@@ -81,10 +82,23 @@ type conversationPage struct {
 	HasMore       bool                  `json:"has_more"`
 }
 
-// listPosition is a chat.Position in a cursor.
-type listPosition struct {
-	At time.Time       `json:"at"`
-	ID id.Conversation `json:"id"`
+// listPlace is a chat.ListPage in a cursor.
+type listPlace struct {
+	At    time.Time       `json:"at"`
+	ID    id.Conversation `json:"id"`
+	Known []byte          `json:"k"`
+}
+
+func listPlaceOf(p chat.ListPage) listPlace {
+	return listPlace{p.Behind.At, p.Behind.ID, p.Known.Bytes()}
+}
+
+func (p listPlace) page() (*chat.ListPage, error) {
+	known, err := events.FromBytes(p.Known)
+	if err != nil {
+		return nil, paging.ErrCursor.Because(err)
+	}
+	return &chat.ListPage{Behind: chat.Position{At: p.At, ID: p.ID}, Known: known}, nil
 }
 
 func (a *API) getConversations(c *fiber.Ctx) error {
@@ -93,11 +107,17 @@ func (a *API) getConversations(c *fiber.Ctx) error {
 		return err
 	}
 	list := cursorList{a.cursors, "conversations", caller(c)}
-	var behind *listPosition
-	if err := list.read(c, &behind); err != nil {
-		return err
+	var from *chat.ListPage
+	if c.Query("cursor") != "" {
+		var at listPlace
+		if err := list.read(c, &at); err != nil {
+			return err
+		}
+		if from, err = at.page(); err != nil {
+			return err
+		}
 	}
-	views, next, err := a.chat.Conversations(c.UserContext(), caller(c), (*chat.Position)(behind), limit)
+	views, next, err := a.chat.Conversations(c.UserContext(), caller(c), from, limit)
 	if err != nil {
 		return err
 	}
@@ -105,7 +125,10 @@ func (a *API) getConversations(c *fiber.Ctx) error {
 	for i, v := range views {
 		page.Conversations[i] = summary(v)
 	}
-	if page.Cursor, err = list.cursor(page.HasMore, (*listPosition)(next)); err != nil {
+	if next != nil {
+		page.Cursor, err = list.cursor(true, listPlaceOf(*next))
+	}
+	if err != nil {
 		return err
 	}
 	return c.JSON(page)
@@ -123,13 +146,29 @@ type metadata struct {
 }
 
 type conversationDetail struct {
-	conversationSummary
-	CreatorID   id.Account      `json:"creator_id"`
-	Members     []member        `json:"members"`
-	MemberCount int             `json:"member_count"`
-	Status      string          `json:"status"`
-	Metadata    metadata        `json:"metadata"`
-	CreatedAt   httpserver.Time `json:"created_at"`
+	ConversationID string           `json:"conversation_id"`
+	Type           chat.Type        `json:"type"`
+	Name           string           `json:"name"`
+	CreatorID      id.Account       `json:"creator_id"`
+	Members        []member         `json:"members"`
+	Status         string           `json:"status"`
+	Metadata       metadata         `json:"metadata"`
+	LastMessageAt  *httpserver.Time `json:"last_message_at"`
+	CreatedAt      httpserver.Time  `json:"created_at"`
+	UpdatedAt      httpserver.Time  `json:"updated_at"`
+	MemberCount    int              `json:"member_count"`
+	LastSeq        int64            `json:"last_seq"`
+	UnreadCount    int64            `json:"unread_count"`
+}
+
+func showDetail(d chat.Detail) conversationDetail {
+	s := summary(d.View)
+	return conversationDetail{
+		ConversationID: s.ConversationID, Type: s.Type, Name: s.Name,
+		CreatorID: d.Creator, Members: shownMembers(d.Members), Status: "active", Metadata: metadata(d.Metadata),
+		LastMessageAt: s.LastMessageAt, CreatedAt: httpserver.Time(d.CreatedAt), UpdatedAt: s.UpdatedAt,
+		MemberCount: d.MemberCount, LastSeq: s.LastSeq, UnreadCount: s.UnreadCount,
+	}
 }
 
 func (a *API) getConversation(c *fiber.Ctx) error {
@@ -141,10 +180,5 @@ func (a *API) getConversation(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	shown := conversationDetail{
-		conversationSummary: summary(detail.View), CreatorID: detail.Creator,
-		Members: shownMembers(detail.Members), MemberCount: detail.MemberCount,
-		Status: "active", Metadata: metadata(detail.Metadata), CreatedAt: httpserver.Time(detail.CreatedAt),
-	}
-	return c.JSON(shown)
+	return c.JSON(showDetail(detail))
 }

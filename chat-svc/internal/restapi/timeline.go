@@ -125,15 +125,18 @@ func (a *API) nextText(account id.Account, n chat.Next) (string, error) {
 	return a.cursors.Encode(afterList, string(account), nextBytesOf(n))
 }
 
+// errAfter refuses what is no next of this account.
+var errAfter = paging.ErrCursor.Say("after: this token is not one that a list gave you; start again from a list.").With("field", "after")
+
 // catchUp answers ?after=.
 func (a *API) catchUp(c *fiber.Ctx, only *id.Conversation, q messageQuery) error {
 	var t nextBytes
 	if err := a.cursors.Decode(afterList, string(caller(c)), q.after, &t); err != nil {
-		return err
+		return errAfter.Because(err)
 	}
 	next, err := t.next()
 	if err != nil {
-		return paging.ErrCursor.Because(err)
+		return errAfter.Because(err)
 	}
 	ctx := c.UserContext()
 	if q.wait > 0 {
@@ -194,18 +197,17 @@ func (a *API) getTimeline(c *fiber.Ctx) error {
 	if err := list.read(c, &at); err != nil {
 		return err
 	}
-	var behind *chat.TimelinePosition
+	var from *chat.Page
 	if q.cursor != "" {
-		behind = &chat.TimelinePosition{At: at.At, Conversation: at.Conversation, Seq: at.Seq}
-	}
-	found, err := a.chat.Timeline(c.UserContext(), caller(c), behind, q.limit)
-	if err != nil {
-		return err
-	}
-	if behind != nil {
-		if found.Next, err = at.Next.next(); err != nil {
+		next, err := at.Next.next()
+		if err != nil {
 			return paging.ErrCursor.Because(err)
 		}
+		from = &chat.Page{Behind: chat.TimelinePosition{At: at.At, Conversation: at.Conversation, Seq: at.Seq}, Next: next}
+	}
+	found, err := a.chat.Timeline(c.UserContext(), caller(c), from, q.limit)
+	if err != nil {
+		return err
 	}
 	cursor := ""
 	if found.More {
@@ -215,7 +217,7 @@ func (a *API) getTimeline(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if behind == nil {
+	if from == nil {
 		return a.firstPage(c, key, version, found, cursor)
 	}
 	return a.answerMessages(c, found, cursor)
