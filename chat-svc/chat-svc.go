@@ -142,8 +142,9 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	service := chat.New(s.config.limits(), chat.Deps{
 		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Sweeper: s.sweeper, Accounts: s.accounts,
-		Sends: ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
-		Feed:  s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted,
+		Sends:     ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
+		Creations: ratelimit.New(s.config.CreationsPerMinute/60, s.config.CreationBurst, limitedAccounts, s.deps.Now),
+		Feed:      s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted,
 		DirectKey: directKey, Now: s.deps.Now,
 	})
 	s.Doors = program.NewDoors(program.DoorOptions{
