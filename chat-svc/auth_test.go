@@ -32,6 +32,7 @@ type auth struct {
 	key        ed25519.PrivateKey
 	issued     atomic.Int64
 	life       time.Duration // of the tokens
+	issuedAgo  time.Duration // how old they are when they are given
 	away       atomic.Bool
 	changes    chan accounts.Change
 }
@@ -105,7 +106,7 @@ func (a *auth) token(t *testing.T, account string, scopes ...string) string {
 	if len(scopes) == 0 {
 		scopes = token.DefaultScopes()
 	}
-	now := time.Now()
+	now := time.Now().Add(-a.issuedAgo)
 	signed := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
 		"iss": issuer, "aud": "chatplatform", "sub": account, "client_id": "aky_" + account[4:],
 		"scope": strings.Join(scopes, " "), "jti": fmt.Sprint(a.issued.Add(1)),
