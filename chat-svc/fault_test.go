@@ -93,7 +93,7 @@ func TestRevocationArrives(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.ann.want(t, 200, "GET", "/api/conversations", nil)
-	p.auth.changes <- accounts.Change{Position: 1, Kind: accounts.KeysRevoked, KeyIDs: []string{"aky_" + p.ann.id[4:]}}
+	p.auth.tell(accounts.Change{Kind: accounts.KeysRevoked, KeyIDs: []string{"aky_" + p.ann.id[4:]}})
 	begun := time.Now()
 	require.Eventually(t, func() bool {
 		return p.ann.do(t, "GET", "/api/conversations", nil).Status == 401

@@ -19,6 +19,8 @@ type metrics struct {
 	stopped  *prometheus.CounterVec
 	fallback *prometheus.CounterVec
 
+	departures prometheus.Counter
+
 	polls    *prometheus.CounterVec
 	empty    prometheus.Counter
 	early    prometheus.Counter
@@ -56,9 +58,12 @@ func newMetrics(registry prometheus.Registerer, w watched) *metrics {
 			Name: "chat_poll_fallback_total",
 			Help: "Lists for which memory was not trusted, by reason: starting, silent or behind, as the change stream is.",
 		}, []string{"reason"}),
+		departures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "chat_departures_total", Help: "Deleted accounts that were taken out of their conversations.",
+		}),
 	}
 	m.countPolls(registry)
-	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, m.fallback)
+	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, m.fallback, m.departures)
 	registry.MustRegister(w.gauges()...)
 	registry.MustRegister(w.lookups()...)
 	return m

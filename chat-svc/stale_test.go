@@ -18,11 +18,11 @@ import (
 func hung(t *testing.T, db *mongodb.DB) (freed func()) {
 	lease := db.Collection("feed")
 	_, err := lease.InsertOne(t.Context(), bson.D{
-		{Key: "_id", Value: "lease"}, {Key: "holder", Value: "a replica that hangs"}, {Key: "until", Value: time.Now().Add(time.Hour)},
+		{Key: "_id", Value: "lease:checkpoint"}, {Key: "holder", Value: "a replica that hangs"}, {Key: "until", Value: time.Now().Add(time.Hour)},
 	})
 	require.NoError(t, err)
 	return func() {
-		_, err := lease.DeleteOne(t.Context(), bson.D{{Key: "_id", Value: "lease"}})
+		_, err := lease.DeleteOne(t.Context(), bson.D{{Key: "_id", Value: "lease:checkpoint"}})
 		require.NoError(t, err)
 	}
 }

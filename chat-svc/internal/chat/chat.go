@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/chore"
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
-	"chatplatform.io/chat-svc/internal/sweep"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/ratelimit"
 )
@@ -54,7 +54,7 @@ type Deps struct {
 	Store     Store
 	Committer *sequence.Committer
 	Reads     *readmark.Writer
-	Sweeper   *sweep.Sweeper
+	Sweeper   *chore.Chore // of package sweep
 	Accounts  Accounts
 	Feed      *events.Feed
 	Lists     *lists.Lists

@@ -92,6 +92,7 @@ type Store interface {
 
 	ChangeStore
 	BlockStore
+	DepartureStore
 	RightsStore
 	readmark.Store
 }

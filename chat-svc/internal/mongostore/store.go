@@ -32,7 +32,10 @@ const (
 	claims        = "claims"
 	blocks        = "blocks"   // by who blocks
 	barriers      = "barriers" // by whose sends are barred; always changed together with blocks
-	feed          = "feed"     // the checkpoint, and who writes it
+	feed          = "feed"     // how far feeds were read, and who does what alone
+
+	formers    = "formers"    // by account: memberships that ended
+	departures = "departures" // deleted accounts, while there is something to do about them
 )
 
 // The fields of a conversation that only the checkpoint's keeper writes.
@@ -95,6 +98,12 @@ func Schema() mongodb.Schema {
 				{Keys: ascending("a", "by")},
 			}},
 			{Name: feed, ShardKey: []string{"_id"}},
+			{Name: formers, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("a", "c")},
+			}},
+			{Name: departures, ShardKey: []string{"_id"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("due")},
+			}},
 			{Name: claims, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "key"), Options: options.Index().SetUnique(true)},
 				{Keys: ascending("expires_at"), Options: options.Index().SetExpireAfterSeconds(0)},
