@@ -28,7 +28,6 @@ type fleet struct {
 
 func newFleet(t *testing.T, skews ...time.Duration) *fleet {
 	f := &fleet{installation: install(t), owed: map[string][]string{}, in: map[string][]string{}}
-	f.auth.issuedAgo = time.Minute // valid by every clock
 	for n, skew := range skews {
 		deps, _ := f.logged(t)
 		clock := svctest.NewClock()
@@ -184,16 +183,16 @@ func (r *reader) step(t *testing.T) {
 	r.next = page.Next
 }
 
-// Whatever the clocks of servers say, to 30 s, who catches up on several of
+// Whatever the clocks of servers say, nearly to the 30 s beyond which they refuse sends, who catches up on several of
 // them in turn is told every message of its conversations, also of those that
 // it comes into meanwhile, and also where a server no longer remembers. Where
 // servers remember, nothing is told twice.
 func TestCatchUpSkipsNothingWhateverClocksSay(t *testing.T) {
 	t.Parallel()
 	tests := map[string][]time.Duration{
-		"one is late, one is ahead": {-30 * time.Second, 30 * time.Second, 0},
-		"who forgets is late":       {30 * time.Second, 0, -30 * time.Second},
-		"all are late":              {-30 * time.Second, -30 * time.Second, -30 * time.Second},
+		"one is late, one is ahead": {-25 * time.Second, 25 * time.Second, 0},
+		"who forgets is late":       {25 * time.Second, 0, -25 * time.Second},
+		"all are late":              {-25 * time.Second, -25 * time.Second, -25 * time.Second},
 	}
 	for name, skews := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package chatsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -24,16 +25,24 @@ type Config struct {
 
 	SendsPerMinute          float64 `env:"SENDS_PER_MINUTE" envDefault:"600" doc:"Messages that an account may send in a minute, on each replica."`
 	SendBurst               int     `env:"SEND_BURST" envDefault:"100" doc:"Messages that an account may send at once."`
+	CreationsPerMinute      float64 `env:"CREATIONS_PER_MINUTE" envDefault:"60" doc:"Conversations that an account may make in a minute, on each replica."`
+	CreationBurst           int     `env:"CREATION_BURST" envDefault:"100" doc:"Conversations that an account may make at once."`
 	MembersPerGroup         int     `env:"MEMBERS_PER_GROUP" envDefault:"50000" doc:"Most members of a group."`
-	ConversationsPerAccount int     `env:"CONVERSATIONS_PER_ACCOUNT" envDefault:"5000" doc:"Conversations of an account beyond which it makes no more."`
+	ConversationsPerAccount int     `env:"CONVERSATIONS_PER_ACCOUNT" envDefault:"5000" doc:"Conversations that an account may have made and that are not closed; it is invited to no more when it is in four times as many."`
 	BlocksMaxGroup          int     `env:"BLOCKS_MAX_GROUP" envDefault:"0" doc:"Members of the largest group in which a block by one of them bars another from sending; in larger ones the messages are hidden from who blocks. 0 means any size."`
 
 	PollMinInterval time.Duration `env:"POLL_MIN_INTERVAL" envDefault:"1s" doc:"Least wait between polls that an account is advised, at least 1s."`
 	PollMaxInterval time.Duration `env:"POLL_MAX_INTERVAL" envDefault:"30s" doc:"Most that it is advised, before a spread of up to 10 %."`
 	PollBurst       int           `env:"POLL_BURST" envDefault:"5" doc:"Polls in a row that are served before the limit of one a second refuses."`
-	PollMaxWaiting  int64         `env:"POLL_MAX_WAITING" envDefault:"20000" doc:"Most requests of a replica that wait for a message."`
+	PollMaxWaiting  int           `env:"POLL_MAX_WAITING" envDefault:"20000" doc:"Most requests of a replica that wait for a message; more are answered 503."`
+	PollWaitingEach int           `env:"POLL_WAITING_EACH" envDefault:"16" doc:"Most of one account; one more ends its oldest at once, as if nothing had come."`
+	PollMaxReading  int           `env:"POLL_MAX_READING" envDefault:"32" doc:"Most polls of a replica that read from the database at once, fewer than MONGODB_MAX_POOL; more wait half a second and are answered 503."`
 
 	EventMemory int `env:"EVENT_MEMORY" envDefault:"67108864" doc:"Bytes of the newest events that a replica keeps for who catches up; what is older is read from the database."`
+
+	// ClockOffset is how far the clock may be from the database's before nothing
+	// is sent any more: 30 s when zero. Tests that move the clock set it.
+	ClockOffset time.Duration `env:"-"`
 
 	Accounts accounts.Settings
 	Serving  httpserver.Settings
@@ -41,7 +50,11 @@ type Config struct {
 	Observe  observe.Settings
 }
 
-// limitedAccounts is how many accounts the limit of sends remembers.
+// clockOffset is half of the minute by which catch-up looks back.
+const clockOffset = 30 * time.Second
+
+// limitedAccounts is how many accounts the limits of sends and of creations
+// remember, each.
 const limitedAccounts = 100_000
 
 // check refuses limits that would let nobody do anything.
@@ -49,8 +62,12 @@ func (c Config) check() error {
 	if c.EventMemory < 0 {
 		return errors.New("EVENT_MEMORY must not be negative")
 	}
-	if c.SendsPerMinute <= 0 || c.SendBurst < 1 || c.MembersPerGroup < 1 || c.ConversationsPerAccount < 1 {
-		return errors.New("SENDS_PER_MINUTE, SEND_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
+	if min(c.SendsPerMinute, c.CreationsPerMinute) <= 0 ||
+		min(c.SendBurst, c.CreationBurst, c.MembersPerGroup, c.ConversationsPerAccount) < 1 {
+		return errors.New("SENDS_PER_MINUTE, SEND_BURST, CREATIONS_PER_MINUTE, CREATION_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
+	}
+	if c.PollMaxWaiting < 0 || c.PollWaitingEach < 1 || c.PollMaxReading < 1 {
+		return errors.New("POLL_WAITING_EACH and POLL_MAX_READING must be above zero, and POLL_MAX_WAITING not below")
 	}
 	return c.polling().Check()
 }
@@ -58,7 +75,7 @@ func (c Config) check() error {
 func (c Config) limits() chat.Limits {
 	return chat.Limits{
 		MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount,
-		BlocksMaxGroup: c.BlocksMaxGroup,
+		BlocksMaxGroup: c.BlocksMaxGroup, ClockOffset: cmp.Or(c.ClockOffset, clockOffset),
 	}
 }
 

@@ -193,16 +193,6 @@ func TestRacingCreators(t *testing.T) {
 	require.Len(t, ids, 1, "one key makes one group: %v", keyed)
 }
 
-func TestConversationQuota(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t, "CONVERSATIONS_PER_ACCOUNT=2")
-	p.ann.group(t)
-	p.bob.group(t, p.ann.id)
-	answer := p.ann.want(t, 403, "POST", "/api/conversations", object{"type": "group", "members": []string{}})
-	require.Equal(t, "QUOTA_EXCEEDED", answer.Text("error.code"))
-	require.Equal(t, "conversations_per_account", answer.Text("error.details.quota"))
-}
-
 func TestLargeGroup(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -224,6 +214,33 @@ func TestLargeGroup(t *testing.T) {
 	last := p.as(t, p.ann.Client, 1000+1234)
 	last.want(t, 200, "GET", path, nil)
 	last.say(t, made.Text("conversation_id"), "from the back row")
+}
+
+// Up to 1,000 all members are shown; of more, who leads and who asks.
+func TestShownMembers(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	members := make([]string, 999)
+	for n := range members {
+		members[n] = agent(1000 + n)
+	}
+	path := "/api/conversations/" + p.ann.group(t, members...)
+	asks, leads := p.as(t, p.ann.Client, 1998), p.as(t, p.ann.Client, 1500)
+	require.Len(t, asks.want(t, 200, "GET", path, nil).Get("members"), 1000)
+
+	p.ann.want(t, 200, "POST", path+"/members", object{"agent_id": p.bob.id})
+	p.ann.want(t, 200, "PUT", path+"/role", object{"agent_id": leads.id, "role": "admin"})
+	for who, want := range map[person][]any{
+		asks: {p.ann.id, leads.id, asks.id}, leads: {p.ann.id, leads.id}, p.ann: {p.ann.id, leads.id}, p.bob: {p.ann.id, leads.id, p.bob.id},
+	} {
+		seen := who.want(t, 200, "GET", path, nil)
+		require.EqualValues(t, 1001, seen.Get("member_count"))
+		var shown []any
+		for n := range seen.Get("members").([]any) {
+			shown = append(shown, seen.Get(fmt.Sprintf("members.%d.agent_id", n)))
+		}
+		require.ElementsMatch(t, want, shown, who.id)
+	}
 }
 
 func TestListConversations(t *testing.T) {

@@ -98,13 +98,16 @@ func (w watched) gauges() []prometheus.Collector {
 		gauge("chat_accounts_unheard_seconds",
 			"How long auth-svc's change feed has not answered; revocations of that time are not known here.",
 			func() float64 { return w.accounts.Unheard().Seconds() }),
+		gauge("chat_clock_offset_seconds",
+			"How far this process's clock is ahead of the database's; more than 30 from zero it sends nothing.",
+			func() float64 { return w.feed.Offset().Seconds() }),
 		gauge("chat_checkpoint_behind_seconds",
 			"How long the documents of conversations have lacked a message that was sent; the list's order is told as stale above 5.",
 			func() float64 { return w.feed.Behind().Seconds() }),
 		gauge("chat_poll_tracked_accounts", "Accounts whose lists are kept in memory.",
-			func() float64 { return float64(w.lists.Tracked()) }),
+			func() float64 { return float64(w.lists.Size().Accounts) }),
 		gauge("chat_poll_waiting", "Requests that wait for a message.",
-			func() float64 { return float64(w.polls.Waiting()) }),
+			func() float64 { return float64(w.polls.Waiting.Count()) }),
 	}
 }
 

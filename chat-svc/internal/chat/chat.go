@@ -40,6 +40,10 @@ type Limits struct {
 	// bars another from sending; 0 for all. In larger groups, the blocked one's
 	// messages are hidden from the blocker.
 	BlocksMaxGroup int
+	// ClockOffset is how far this process's clock may be from the database's:
+	// beyond it nothing is sent, because exact catch-up looks messages up by
+	// their time (lookBack).
+	ClockOffset time.Duration
 }
 
 // Accounts knows who exists.
@@ -64,6 +68,8 @@ type Deps struct {
 	Distrusted func(reason string)
 	// Sends limits the messages of each account.
 	Sends *ratelimit.Limiter
+	// Creations limits the conversations that each account makes.
+	Creations *ratelimit.Limiter
 	// DirectKey makes the ids of direct conversations (id.Direct).
 	DirectKey []byte
 	Now       func() time.Time
