@@ -51,7 +51,7 @@ type Store interface {
 	// Members are at most limit members whose ids stand behind one (""; all do),
 	// in the order of their ids.
 	Members(ctx context.Context, c id.Conversation, behind id.Account, limit int) ([]Member, error)
-	// Leaders are the owner and the admins, at most limit, in no order.
+	// Leaders are the owner first and then the admins, at most limit.
 	Leaders(ctx context.Context, c id.Conversation, limit int) ([]Member, error)
 
 	// HasMessage tells whether a message is there, deleted or not; a withdrawn
@@ -79,8 +79,9 @@ type Store interface {
 	// before; 0 for none.
 	SeqAt(ctx context.Context, c id.Conversation, at time.Time) (int64, error)
 	// CreatedSince gives the first limit messages that were created at an
-	// instant or later and whose number is above one, in order.
-	CreatedSince(ctx context.Context, c id.Conversation, at time.Time, above int64, limit int) ([]sequence.Message, error)
+	// instant or later, and up to another one (zero: none), and whose number is
+	// above one, in order.
+	CreatedSince(ctx context.Context, c id.Conversation, at, upTo time.Time, above int64, limit int) ([]sequence.Message, error)
 
 	// InsertClaim keeps a claim, for 24 hours; where the account has used the
 	// key before it returns that claim, and false.
