@@ -2,11 +2,13 @@ package chat
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/svckit/cache"
+	"chatplatform.io/svckit/fault"
 )
 
 const (
@@ -18,6 +20,41 @@ const (
 	// rememberedBarriers bounds what is remembered of one account.
 	rememberedBarriers = 16
 )
+
+// strangerError is why somebody is told fault.ErrNotFound who is no member of
+// a conversation, whether it is there or not.
+type strangerError struct {
+	conversation id.Conversation
+	cause        error
+}
+
+func (e *strangerError) Error() string { return e.cause.Error() }
+
+// strangers notes what a look for a caller's membership did not find.
+func strangers(c id.Conversation, err error) error {
+	if errors.Is(err, fault.ErrNotFound) {
+		return fault.ErrNotFound.Because(&strangerError{c, err})
+	}
+	return err
+}
+
+// Disclose tells apart what fault.ErrNotFound leaves open: where err refuses
+// who is no member of a conversation that is there, the answer is
+// fault.ErrForbidden. Any other err comes back as it is.
+func (s *Service) Disclose(ctx context.Context, err error) error {
+	var stranger *strangerError
+	if !errors.As(err, &stranger) {
+		return err
+	}
+	_, absent := s.Store.MemberCount(ctx, stranger.conversation)
+	switch {
+	case errors.Is(absent, fault.ErrNotFound):
+		return err
+	case absent != nil:
+		return absent
+	}
+	return fault.ErrForbidden.Say("You are not a member of this conversation.").Because(err)
+}
 
 // member finds one member, in memory or by one read; fault.ErrNotFound. Who is
 // no member is looked up each time, so that a new one is let in at once.
@@ -31,7 +68,7 @@ func (s *Service) member(ctx context.Context, c id.Conversation, a id.Account) (
 	if err == nil {
 		s.rights.set(key, member, asked)
 	}
-	return member, err
+	return member, strangers(c, err)
 }
 
 // barriers are the first of what bars an account's sends, in memory or by one
