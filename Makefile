@@ -10,11 +10,12 @@ LISTEN   ?= 127.0.0.1:8080
 DATA_DIR ?= .data
 BASE_URL ?= http://127.0.0.1:8080
 FUZZTIME ?= 200000x
+CYCLES   ?= 1000
 export LISTEN DATA_DIR BASE_URL FUZZTIME
 
 # Results are never taken from the cache: the tests talk to a database, which
 # the cache knows nothing of.
-TESTFLAGS ?= -count=1 -shuffle=on
+TESTFLAGS ?= -count=1 -shuffle=on -timeout=30m
 
 ##@ Use
 .PHONY: help run quickstart
@@ -36,7 +37,7 @@ quickstart: ## Walk the published quickstart with curl on a platform that runs (
 	@e2e/quickstart.sh
 
 ##@ Test
-.PHONY: engine test test-race fuzz bench
+.PHONY: engine test test-race fuzz crash bench
 
 engine: ## Find the database engine, or build it once (about five minutes)
 	@hack/need.sh go
@@ -53,6 +54,10 @@ test-race: engine ## The same under the race detector
 fuzz: ## Run each fuzz target with FUZZTIME inputs
 	@hack/need.sh go
 	@hack/fuzz.sh
+
+crash: engine ## Kill the platform and its database under load CYCLES times (SEED repeats a run)
+	@hack/need.sh go
+	@CYCLES=$(CYCLES) go -C e2e/crash test -count=1 -timeout 0 -run '^TestCrash$$'
 
 bench: engine ## Measure what the platform does, beside a bare-driver yardstick
 	@hack/need.sh go

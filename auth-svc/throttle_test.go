@@ -46,6 +46,7 @@ func TestGuessersAreSlowedAndOwnersAreNot(t *testing.T) {
 	exchange := func(a agent, address string) *svctest.Response {
 		return d.Call(t, http.MethodPost, tokenPath, map[string]any{"grant_type": "client_credentials"}, a.program(), from(address))
 	}
+	w.clock.Stop()
 	require.LessOrEqual(t, d.guess(t, a, "203.0.113.1", 50), 12)
 	refused(t, exchange(a, "203.0.113.1"), http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
 	require.Equal(t, http.StatusOK, exchange(a, "203.0.113.2").Status, "the owner comes from elsewhere")
@@ -62,6 +63,7 @@ func TestAnAddressThatGuessesAtManyIsSlowed(t *testing.T) {
 	w := newWorld(t, behindLoadBalancer)
 	d := w.open(t)
 	honest := d.newAgent(t)
+	w.clock.Stop()
 	tries := 0
 	for i := range 40 {
 		victim := agent{id: fmt.Sprintf("agt_%020d", i)}
@@ -87,12 +89,14 @@ func TestWhoseFailureItWasIsBelievedOfProxiesOnly(t *testing.T) {
 	for outcome, tt := range tests {
 		t.Run(outcome, func(t *testing.T) {
 			t.Parallel()
-			d := newWorld(t, func(c *authsvc.Config) {
+			w := newWorld(t, func(c *authsvc.Config) {
 				if tt.trusted {
 					behindLoadBalancer(c)
 				}
-			}).open(t)
+			})
+			d := w.open(t)
 			a := d.newAgent(t)
+			w.clock.Stop()
 			limited := false
 			for i := range 20 {
 				limited = limited || d.guess(t, a, tt.forwarded(i), 1) == 0
@@ -104,8 +108,10 @@ func TestWhoseFailureItWasIsBelievedOfProxiesOnly(t *testing.T) {
 
 func TestOtherGuessesAreSlowedToo(t *testing.T) {
 	t.Parallel()
-	d := newWorld(t).open(t)
+	w := newWorld(t)
+	d := w.open(t)
 	a, other := d.newAgent(t), d.newAgent(t)
+	w.clock.Stop()
 	for outcome, guess := range map[string]func() *svctest.Response{
 		"a recovery code": func() *svctest.Response { return d.confirm(t, a.id, "0000-0000-0000-0000") },
 		"a mailed link":   func() *svctest.Response { return d.verify(t, "garbage") },
@@ -126,10 +132,12 @@ func TestOtherGuessesAreSlowedToo(t *testing.T) {
 
 func TestRegistrationsAndMailsAreLimited(t *testing.T) {
 	t.Parallel()
-	d := newWorld(t, func(c *authsvc.Config) {
+	w := newWorld(t, func(c *authsvc.Config) {
 		behindLoadBalancer(c)
 		c.UnlimitedLoopback = true
-	}).open(t)
+	})
+	d := w.open(t)
+	w.clock.Stop()
 	until := func(call func(address string) *svctest.Response) int {
 		for i := range 40 {
 			if call("203.0.113.9").Status == http.StatusTooManyRequests {

@@ -46,6 +46,7 @@ func count(t *testing.T, costs []cost) {
 		g := costly{place: p, id: p.ann.group(t, members...), cat: p.as(t, p.ann.Client, 1000*(n+1))}
 		g.path, g.first = "/api/conversations/"+g.id, p.ann.say(t, g.id, "first").Text("message_id")
 		p.eve.block(t, g.cat.id)
+		p.ann.settle(t, g.id)
 		for _, tt := range costs {
 			commands.Reset()
 			answer := tt.call(g)

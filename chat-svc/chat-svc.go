@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"sync"
 	"time"
 
@@ -52,6 +53,7 @@ type Server struct {
 	reads     *readmark.Writer
 	feed      *events.Feed
 	lists     *lists.Lists
+	rights    *chat.Rights
 	polls     *restapi.Polls
 	metrics   *metrics
 	sweeper   *sweep.Sweeper
@@ -116,8 +118,10 @@ func (s *Server) start() {
 
 	store := mongostore.New(s.db)
 	s.lists = lists.New(store, s.deps.Now)
-	s.feed = events.New(store, s.deps.Now, s.deps.Observer.Logger, s.lists.Listen)
+	s.rights = chat.NewRights(store, s.deps.Now)
+	s.feed = events.New(store, s.deps.Now, s.deps.Observer.Logger, s.lists.Listen, s.rights.Listen)
 	s.lists.Hear(s.feed)
+	s.rights.Hear(s.feed)
 	s.followed.Go(func() { s.feed.Run(ctx) })
 	keeper := events.NewKeeper(s.feed, store, rand.Text(), s.deps.Now, s.deps.Observer.Logger)
 	s.followed.Go(func() { keeper.Run(ctx) })
@@ -125,10 +129,10 @@ func (s *Server) start() {
 	load := polling.NewLoad()
 	s.followed.Go(func() { load.Run(ctx) })
 	s.polls = &restapi.Polls{
-		Limiter: polling.New(s.config.polling(), load.Factor, s.deps.Now), Memory: polling.NewMemory(),
-		MaxWaiting: s.config.PollMaxWaiting,
+		Limiter: polling.New(s.config.polling(), polling.Deps{Load: load.Factor, Now: s.deps.Now, Random: mathrand.Float64}),
+		Memory:  polling.NewMemory(), MaxWaiting: s.config.PollMaxWaiting,
 	}
-	s.metrics = newMetrics(s.deps.Observer.Registry, watched{s.accounts, s.feed, s.lists, s.polls})
+	s.metrics = newMetrics(s.deps.Observer.Registry, watched{s.accounts, s.feed, s.lists, s.rights, s.polls})
 	s.polls.Report = s.metrics.polled
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
@@ -139,7 +143,7 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	service := chat.New(s.config.limits(), chat.Deps{
 		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Sweeper: s.sweeper, Accounts: s.accounts,
 		Sends: ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
-		Feed:  s.feed, Lists: s.lists, Distrusted: s.metrics.distrusted,
+		Feed:  s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted,
 		DirectKey: directKey, Now: s.deps.Now,
 	})
 	verifier := s.verifier()

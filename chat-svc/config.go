@@ -30,7 +30,7 @@ type Config struct {
 	BlocksMaxGroup          int     `env:"BLOCKS_MAX_GROUP" envDefault:"0" doc:"Members of the largest group in which a block by one of them bars another from sending; in larger ones the messages are hidden from who blocks. 0 means any size."`
 
 	PollMinInterval time.Duration `env:"POLL_MIN_INTERVAL" envDefault:"1s" doc:"Least wait between polls that an account is advised, at least 1s."`
-	PollMaxInterval time.Duration `env:"POLL_MAX_INTERVAL" envDefault:"30s" doc:"Most that it is advised."`
+	PollMaxInterval time.Duration `env:"POLL_MAX_INTERVAL" envDefault:"30s" doc:"Most that it is advised, before a spread of up to 10 %."`
 	PollBurst       int           `env:"POLL_BURST" envDefault:"5" doc:"Polls in a row that are served before the limit of one a second refuses."`
 	PollMaxWaiting  int64         `env:"POLL_MAX_WAITING" envDefault:"20000" doc:"Most requests of a replica that wait for a message."`
 
@@ -48,7 +48,7 @@ func (c Config) check() error {
 	if c.SendsPerMinute <= 0 || c.SendBurst < 1 || c.MembersPerGroup < 1 || c.ConversationsPerAccount < 1 {
 		return errors.New("SENDS_PER_MINUTE, SEND_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
 	}
-	return nil
+	return c.polling().Check()
 }
 
 func (c Config) limits() chat.Limits {

@@ -1,21 +1,15 @@
 package chatsvc_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/url"
-	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"chatplatform.io/auth-svc/accounts"
-	"chatplatform.io/svckit/engine"
 	"chatplatform.io/svckit/svctest"
 	"chatplatform.io/svckit/token"
 )
@@ -173,6 +167,15 @@ func (c *crowd) run(t *testing.T, i installation, n, messages int) <-chan struct
 	return done
 }
 
+func isClosed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
 // check reads everything back: no gap, no double, nothing lost or moved.
 func (c *crowd) check(t *testing.T, who person) {
 	stored := 0
@@ -217,118 +220,6 @@ func TestTwoServersOnOneDatabase(t *testing.T) {
 	<-c.run(t, i, 8, 25)
 	c.check(t, ann)
 	require.Positive(t, c.replays)
-}
-
-// The engine is killed again and again under load. What was acknowledged is
-// there afterwards, once and in order.
-func TestEngineKilledUnderLoad(t *testing.T) {
-	t.Parallel()
-	crashing := newCrashing(t)
-	i := installation{auth: newAuth(t), database: svctest.Settings(t)}
-	i.database.URI = crashing.uri
-	require.NoError(t, migrate(t, i))
-	client := document.Client(t, i.server(t, unlimited, "SEND_BURST=100000").Handler())
-	c, ann := newCrowd(t, i, 2, client)
-	done := c.run(t, i, 8, 60)
-	for range 3 {
-		acknowledged := c.count()
-		require.Eventually(t, func() bool { return c.count() > acknowledged+20 || isClosed(done) }, 30*time.Second, time.Millisecond)
-		crashing.kill(t)
-	}
-	<-done
-	c.check(t, ann)
-}
-
-func (c *crowd) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.places)
-}
-
-func isClosed(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
-}
-
-// A crashing engine keeps its address over kills: a relay stands before it.
-type crashing struct {
-	uri    string
-	dir    string
-	engine *engine.Engine
-	target atomic.Pointer[string]
-}
-
-func newCrashing(t *testing.T) *crashing {
-	c := &crashing{dir: filepath.Join(t.TempDir(), "data")}
-	c.start(t)
-	t.Cleanup(func() { require.NoError(t, c.engine.Stop(context.Background())) })
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var relays sync.WaitGroup
-	relays.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			relays.Go(func() { relay(conn, *c.target.Load()) })
-		}
-	})
-	t.Cleanup(func() {
-		require.NoError(t, ln.Close())
-		relays.Wait()
-	})
-	uri, err := url.Parse(c.engine.URI())
-	require.NoError(t, err)
-	uri.Host = ln.Addr().String()
-	c.uri = uri.String()
-	return c
-}
-
-func (c *crashing) start(t *testing.T) {
-	started, err := engine.Start(context.Background(), engine.Options{Dir: c.dir})
-	require.NoError(t, err)
-	uri, err := url.Parse(started.URI())
-	require.NoError(t, err)
-	c.engine = started
-	c.target.Store(&uri.Host)
-}
-
-// kill ends the engine without warning and starts another on its data.
-func (c *crashing) kill(t *testing.T) {
-	atOnce, cancel := context.WithCancel(context.Background())
-	cancel()
-	require.ErrorIs(t, c.engine.Stop(atOnce), context.Canceled)
-	c.start(t)
-}
-
-func relay(client net.Conn, target string) {
-	defer func() { _ = client.Close() }()
-	server, err := net.Dial("tcp", target)
-	if err != nil {
-		return
-	}
-	var both sync.WaitGroup
-	for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
-		both.Go(func() {
-			buffer := make([]byte, 32<<10)
-			for {
-				n, err := way[0].Read(buffer)
-				if n > 0 {
-					_, _ = way[1].Write(buffer[:n])
-				}
-				if err != nil {
-					_, _ = client.Close(), server.Close()
-					return
-				}
-			}
-		})
-	}
-	both.Wait()
 }
 
 func TestNoSecretIsLogged(t *testing.T) {

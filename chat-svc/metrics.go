@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/restapi"
@@ -30,6 +31,7 @@ type watched struct {
 	accounts *accounts.Client
 	feed     *events.Feed
 	lists    *lists.Lists
+	rights   *chat.Rights
 	polls    *restapi.Polls
 }
 
@@ -57,9 +59,8 @@ func newMetrics(registry prometheus.Registerer, w watched) *metrics {
 	}
 	m.countPolls(registry)
 	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, m.fallback)
-	for _, gauge := range w.gauges() {
-		registry.MustRegister(gauge)
-	}
+	registry.MustRegister(w.gauges()...)
+	registry.MustRegister(w.lookups()...)
 	return m
 }
 
@@ -100,6 +101,24 @@ func (w watched) gauges() []prometheus.Collector {
 		gauge("chat_poll_waiting", "Requests that wait for a message.",
 			func() float64 { return float64(w.polls.Waiting()) }),
 	}
+}
+
+func (w watched) lookups() []prometheus.Collector {
+	memories := w.rights.Lookups()
+	memories["lists"] = w.lists.Lookups
+	var counters []prometheus.Collector
+	for memory, lookups := range memories {
+		count := func(result string, value func() uint64) {
+			counters = append(counters, prometheus.NewCounterFunc(prometheus.CounterOpts{
+				Name:        "chat_memory_lookups_total",
+				Help:        "Looks at what is kept in memory (members, barriers, blocks, lists), by result: hit, or miss where the database was asked.",
+				ConstLabels: prometheus.Labels{"memory": memory, "result": result},
+			}, func() float64 { return float64(value()) }))
+		}
+		count("hit", func() uint64 { hits, _ := lookups(); return hits })
+		count("miss", func() uint64 { _, misses := lookups(); return misses })
+	}
+	return counters
 }
 
 func (m *metrics) polled(p restapi.Poll) {

@@ -34,10 +34,10 @@ func keyToToken() scenario {
 			return nil, err
 		}
 		defer end()
-		exchange := func(_ context.Context, worker int) error { return w.exchange(holders[worker%len(holders)]) }
+		exchange := func(_ context.Context, worker int) error { return w.exchange(holders[worker%len(holders)].header) }
 		var rows []row
 		for _, workers := range []int{1, 8, 64} {
-			d, err := w.fight(ctx, workers, exchange, yardstick)
+			d, err := w.fight(ctx, bout{workers: workers, ours: exchange, yardstick: yardstick})
 			if err != nil {
 				return nil, err
 			}
@@ -65,11 +65,13 @@ func keyToToken() scenario {
 	}}
 }
 
-// keyHolders registers agents, each with a key, and gives the headers that they
-// exchange it with.
-func (w *world) keyHolders(count int) ([]string, error) {
-	headers := make([]string, count)
-	for i := range headers {
+// A keyHolder is an agent with a key, and the header that it exchanges it with.
+type keyHolder struct{ id, header string }
+
+// keyHolders registers agents, each with a key.
+func (w *world) keyHolders(count int) ([]keyHolder, error) {
+	holders := make([]keyHolder, count)
+	for i := range holders {
 		var account struct {
 			AgentID     string `json:"agent_id"`
 			RecoveryKey string `json:"recovery_key"`
@@ -86,9 +88,9 @@ func (w *world) keyHolders(count int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		headers[i] = basic(account.AgentID, key.APIKey)
+		holders[i] = keyHolder{account.AgentID, basic(account.AgentID, key.APIKey)}
 	}
-	return headers, nil
+	return holders, nil
 }
 
 func basic(id, secret string) string {

@@ -6,83 +6,70 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // An operation is done once a call; worker is from 0 up to the concurrency.
 type operation func(ctx context.Context, worker int) error
 
-// closed does op over and over with so many workers for d, and returns how many
-// were done in a second. The first failure ends it.
-func closed(ctx context.Context, workers int, d time.Duration, op operation) (perSecond float64, err error) {
+// A lap is what a closed loop did.
+type lap struct {
+	latencies
+
+	done      int
+	perSecond float64
+}
+
+// closed does op over and over with so many workers for d. before, where there
+// is one, comes before each op and is not measured. The first failure ends it.
+func closed(ctx context.Context, workers int, d time.Duration, before, op operation) (lap, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var done atomic.Int64
+	took := make([][]time.Duration, workers)
 	var group sync.WaitGroup
 	began := time.Now()
 	for worker := range workers {
 		group.Go(func() {
 			for time.Since(began) < d && ctx.Err() == nil {
-				if err := op(ctx, worker); err != nil {
+				one, err := timed(ctx, worker, before, op)
+				if err != nil {
 					cancel(err)
 					return
 				}
-				done.Add(1)
+				took[worker] = append(took[worker], one)
 			}
 		})
 	}
 	group.Wait()
 	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
+		return lap{}, context.Cause(ctx)
 	}
-	return float64(done.Load()) / time.Since(began).Seconds(), nil
+	all := slices.Concat(took...)
+	if len(all) == 0 {
+		return lap{}, fmt.Errorf("nothing was done in %s", d)
+	}
+	var busy time.Duration
+	for _, one := range all {
+		busy += one
+	}
+	return lap{
+		latencies: latenciesOf(all), done: len(all),
+		perSecond: float64(workers) * float64(len(all)) / busy.Seconds(),
+	}, nil
 }
 
-// A duel is a work and its yardstick, measured in turns.
-type duel struct {
-	perSecond, yardstick, ratio float64       // medians of the rounds
-	perThousand                 time.Duration // processor time of the server for 1,000 of ours; 0 where unknown
-}
-
-// fight lets ours and the yardstick take turns in closed loops.
-func (w *world) fight(ctx context.Context, workers int, ours, yardstick operation) (duel, error) {
-	var per, yard, ratio, cost []float64
-	for range w.rounds {
-		before, known := cpuTime(w.server.PID())
-		began := time.Now()
-		a, err := closed(ctx, workers, w.round, ours)
-		if err != nil {
-			return duel{}, err
-		}
-		took := time.Since(began)
-		after, _ := cpuTime(w.server.PID())
-		b, err := closed(ctx, workers, w.round, yardstick)
-		if err != nil {
-			return duel{}, fmt.Errorf("yardstick: %w", err)
-		}
-		per, yard, ratio = append(per, a), append(yard, b), append(ratio, a/b)
-		if known {
-			cost = append(cost, (after-before).Seconds()/(a*took.Seconds())*1000)
+func timed(ctx context.Context, worker int, before, op operation) (time.Duration, error) {
+	if before != nil {
+		if err := before(ctx, worker); err != nil {
+			return 0, err
 		}
 	}
-	d := duel{perSecond: median(per), yardstick: median(yard), ratio: median(ratio)}
-	if len(cost) > 0 {
-		d.perThousand = time.Duration(median(cost) * float64(time.Second))
-	}
-	return d, nil
+	began := time.Now()
+	err := op(ctx, worker)
+	return time.Since(began), err
 }
 
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
-}
-
-// Latencies are those of an open loop.
+// Latencies are those of one loop.
 type latencies struct {
 	p50, p99, most time.Duration
 }
@@ -134,6 +121,14 @@ func paced(ctx context.Context, perSecond int, d time.Duration, op operation) (l
 	if ctx.Err() != nil {
 		return latencies{}, context.Cause(ctx)
 	}
-	slices.Sort(took)
-	return latencies{p50: took[total/2], p99: took[total*99/100], most: took[total-1]}, nil
+	return latenciesOf(took), nil
 }
+
+// latenciesOf sorts took, which is not empty.
+func latenciesOf(took []time.Duration) latencies {
+	slices.Sort(took)
+	total := len(took)
+	return latencies{p50: took[total/2], p99: took[total*99/100], most: took[total-1]}
+}
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -29,7 +29,7 @@ type scenario struct {
 }
 
 func scenarios() []scenario {
-	return []scenario{keyToToken(), tokenCheck()}
+	return []scenario{keyToToken(), tokenCheck(), sends(), loneSend(), crowd(), emptyPoll(), history(), timeline()}
 }
 
 // settings bound a run.
@@ -41,9 +41,16 @@ type settings struct {
 }
 
 // longest is when a run is given up.
-const longest = 5 * time.Minute
+const longest = 10 * time.Minute
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == barePollsCommand {
+		if err := serveBarePolls(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "load:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, longest)

@@ -13,24 +13,27 @@ import (
 const ticks = 100
 
 // cpuTime is the processor time that a process has used, user and system. It is
-// known on Linux only; elsewhere ok is false.
-func cpuTime(pid int) (used time.Duration, ok bool) {
+// known on Linux only, and 0 elsewhere.
+func cpuTime(pid int) time.Duration {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat")) //nolint:gosec // a number is no way out of /proc
 	if err != nil {
-		return 0, false
+		return 0
 	}
 	// The second field, a name in parentheses, may hold spaces.
 	_, rest, found := strings.Cut(string(raw), ") ")
 	fields := strings.Fields(rest)
 	if !found || len(fields) < 13 {
-		return 0, false
+		return 0
 	}
 	user, err := strconv.ParseInt(fields[11], 10, 64)
 	if err != nil {
-		return 0, false
+		return 0
 	}
 	system, err := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * time.Second / ticks, err == nil
+	if err != nil {
+		return 0
+	}
+	return time.Duration(user+system) * time.Second / ticks
 }
 
 // processor is the name of the processor, as far as the system tells.
@@ -45,4 +48,15 @@ func processor() string {
 		}
 	}
 	return "unknown"
+}
+
+// load is how many processes wanted a processor over the last minute, on
+// average, as far as the system tells.
+func load() string {
+	raw, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	minute, _, _ := strings.Cut(string(raw), " ")
+	return minute
 }

@@ -24,6 +24,9 @@ type setup struct {
 	System string `json:"system"`
 	Cores  int    `json:"cores"`
 	CPU    string `json:"cpu"`
+	// Load is how many processes wanted a processor, on average over a minute,
+	// before the run: more than a little of it is others'.
+	Load   string `json:"load_before"`
 	Rounds int    `json:"rounds"`
 	Round  string `json:"round"`
 }
@@ -44,7 +47,9 @@ type row struct {
 	// database's, for 1,000 operations.
 	CPU     float64 `json:"cpu_seconds_per_1000,omitempty"`
 	PerCore float64 `json:"per_second_and_core,omitempty"` // what that makes of one core
-	Target  string  `json:"target,omitempty"`
+	// Calls is how often each operation called the database.
+	Calls  *float64 `json:"database_calls,omitempty"`
+	Target string   `json:"target,omitempty"`
 }
 
 func (r *row) cost(perThousand time.Duration) {
@@ -62,16 +67,24 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 
 func (t table) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "commit %s, %s, %s %s, %d cores (%s), engine %s\n%d rounds of %s, medians\n\n",
-		t.Setup.Commit, t.Setup.When, t.Setup.Go, t.Setup.System, t.Setup.Cores, t.Setup.CPU, t.Setup.Engine, t.Setup.Rounds, t.Setup.Round)
-	b.WriteString("| | work | figure | yardstick | ratio | p50 ms | p99 ms | max ms | CPU s per 1,000 | a second and core | target |\n")
-	b.WriteString("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
+	fmt.Fprintf(&b, "commit %s, %s, %s %s, %d cores (%s), engine %s\nload of the machine before the run %s\n%d rounds of %s, medians\n\n",
+		t.Setup.Commit, t.Setup.When, t.Setup.Go, t.Setup.System, t.Setup.Cores, t.Setup.CPU, t.Setup.Engine,
+		t.Setup.Load, t.Setup.Rounds, t.Setup.Round)
+	b.WriteString("| | work | figure | yardstick | ratio | p50 ms | p99 ms | max ms | CPU s per 1,000 | a second and core | calls each | target |\n")
+	b.WriteString("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n")
 	for _, r := range t.Rows {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
 			r.Scenario, r.Work, withUnit(r.Figure, r.Unit), withUnit(r.Yardstick, r.Unit), number(r.Ratio, 2),
-			number(r.P50, 2), number(r.P99, 2), number(r.Max, 1), number(r.CPU, 3), number(r.PerCore, 0), r.Target)
+			number(r.P50, 2), number(r.P99, 2), number(r.Max, 1), number(r.CPU, 3), number(r.PerCore, 0), r.calls(), r.Target)
 	}
 	return b.String()
+}
+
+func (r row) calls() string {
+	if r.Calls == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.3f", *r.Calls)
 }
 
 func withUnit(value float64, unit string) string {

@@ -19,6 +19,11 @@ import (
 // coldTokens are how many different tokens the cold check goes round.
 const coldTokens = 1000
 
+const (
+	audience = "chatplatform"
+	keysPath = "/.well-known/jwks.json"
+)
+
 // tokenCheck is what every request costs a service: a token that it has seen,
 // and one that it has not. The yardsticks are the cryptography alone: the
 // digest under which a seen token is kept, and the check of a signature.
@@ -149,16 +154,19 @@ func (w *world) tokens(count int) ([]string, error) {
 	}
 	tokens := make([]string, count)
 	for i := range tokens {
-		var answer struct {
-			AccessToken string `json:"access_token"`
-		}
-		err := w.call(http.StatusOK, "POST", "/api/auth/token", holders[0], map[string]string{"grant_type": "client_credentials"}, &answer)
-		if err != nil {
+		if tokens[i], err = w.token(holders[0]); err != nil {
 			return nil, err
 		}
-		tokens[i] = answer.AccessToken
 	}
 	return tokens, nil
+}
+
+func (w *world) token(holder keyHolder) (string, error) {
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	err := w.call(http.StatusOK, "POST", "/api/auth/token", holder.header, map[string]string{"grant_type": "client_credentials"}, &answer)
+	return answer.AccessToken, err
 }
 
 // verifying is how a service checks the platform's tokens.
@@ -169,8 +177,8 @@ func (w *world) verifying() (token.Config, error) {
 	err := w.call(http.StatusOK, "GET", "/.well-known/oauth-authorization-server", "", nil, &metadata)
 	client := &http.Client{Timeout: callTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	return token.Config{
-		Issuer: metadata.Issuer, Audience: "chatplatform", Capacity: 10 * coldTokens, Now: time.Now,
-		Keys: token.NewJWKS(w.server.URL+"/.well-known/jwks.json", client, time.Now),
+		Issuer: metadata.Issuer, Audience: audience, Capacity: 10 * coldTokens, Now: time.Now,
+		Keys: token.NewJWKS(w.server.URL+keysPath, client, time.Now),
 	}, err
 }
 

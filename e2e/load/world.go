@@ -59,7 +59,7 @@ func open(ctx context.Context, s settings, env []string, progress io.Writer) (_ 
 	if err != nil {
 		return nil, err
 	}
-	env = append(env, "MONGODB_URI="+w.engine.URI(), "MONGODB_DATABASE_PREFIX="+w.prefix, "LOG_LEVEL=WARN")
+	env = append(env, "MONGODB_URI="+w.engine.URI(), "MONGODB_DATABASE_PREFIX="+w.prefix, "LOG_LEVEL=DEBUG")
 	w.server, err = platform.Start(ctx, platform.Options{
 		Program: program, DataDir: filepath.Join(w.dir, "data"), Environ: os.Environ(), Settings: env,
 	})
@@ -67,10 +67,7 @@ func open(ctx context.Context, s settings, env []string, progress io.Writer) (_ 
 		return nil, err
 	}
 	w.closing = append(w.closing, w.server.Stop)
-	w.client = &fasthttp.HostClient{
-		Addr: strings.TrimPrefix(w.server.URL, "http://"), MaxConns: 4096,
-		ReadTimeout: callTimeout, WriteTimeout: callTimeout, NoDefaultUserAgentHeader: true,
-	}
+	w.client = hostClient(w.server.URL)
 	w.closing = append(w.closing, func() error { w.client.CloseIdleConnections(); return nil })
 	return w, nil
 }
@@ -101,7 +98,7 @@ func (w *world) close() error {
 // drop removes what the platform wrote: the database may be somebody's own.
 func (w *world) drop() error {
 	return within(func(ctx context.Context) error {
-		for _, name := range []string{"auth-svc", "chat-svc"} {
+		for _, name := range []string{"auth-svc", "chat-svc", bareDatabase} {
 			db, err := w.database(ctx, name)
 			if err != nil {
 				return err
@@ -152,7 +149,7 @@ func (w *world) call(status int, method, path, authorization string, body, into 
 func (w *world) setup(ctx context.Context) setup {
 	s := setup{
 		When: time.Now().UTC().Format(time.RFC3339), Commit: commit(ctx), Engine: "unknown",
-		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU(), CPU: processor(),
+		Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU(), CPU: processor(), Load: load(),
 		Rounds: w.rounds, Round: w.round.String(),
 	}
 	db, err := w.database(ctx, "auth-svc")

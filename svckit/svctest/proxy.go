@@ -13,11 +13,11 @@ import (
 // A Proxy stands between a service and its database, so that a test can take
 // the database away and give it back.
 type Proxy struct {
-	target string
 	ln     net.Listener
 	served sync.WaitGroup
 
 	mu      sync.Mutex
+	target  string
 	changed *sync.Cond // of state
 	state   proxyState
 	conns   map[net.Conn]struct{}
@@ -36,10 +36,7 @@ const (
 // proxy ends with the test.
 func NewProxy(t testing.TB, uri string) (proxied string, p *Proxy) {
 	t.Helper()
-	target, err := url.Parse(uri)
-	require.NoError(t, err)
-	_, _, err = net.SplitHostPort(target.Host)
-	require.NoError(t, err, "the proxy needs a connection string with one host and port")
+	target := targetOf(t, uri)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	p = &Proxy{target: target.Host, ln: ln, conns: map[net.Conn]struct{}{}}
@@ -48,6 +45,25 @@ func NewProxy(t testing.TB, uri string) (proxied string, p *Proxy) {
 	t.Cleanup(p.end)
 	target.Host = ln.Addr().String()
 	return target.String(), p
+}
+
+func targetOf(t testing.TB, uri string) *url.URL {
+	t.Helper()
+	target, err := url.Parse(uri)
+	require.NoError(t, err)
+	_, _, err = net.SplitHostPort(target.Host)
+	require.NoError(t, err, "the proxy needs a connection string with one host and port")
+	return target
+}
+
+// Move leads new connections to another database, as one that was started
+// again on another port.
+func (p *Proxy) Move(t testing.TB, uri string) {
+	t.Helper()
+	target := targetOf(t, uri)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target.Host
 }
 
 // Cut breaks every connection and refuses new ones, as a database that died.
@@ -91,7 +107,7 @@ func (p *Proxy) accept() {
 // join copies both ways until either side ends or the proxy is cut.
 func (p *Proxy) join(client net.Conn) {
 	defer func() { _ = client.Close() }()
-	server, err := net.Dial("tcp", p.target)
+	server, err := net.Dial("tcp", p.leadsTo())
 	if err != nil {
 		return
 	}
@@ -108,6 +124,12 @@ func (p *Proxy) join(client net.Conn) {
 	_, _ = io.Copy(gate{p, server}, client)
 	_ = server.Close()
 	back.Wait()
+}
+
+func (p *Proxy) leadsTo() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.target
 }
 
 // A gate holds bytes back while its proxy stalls.

@@ -44,8 +44,8 @@ type Block struct {
 	CreatedAt time.Time
 }
 
-// barred is whose sends the block bars.
-func (b Block) barred() id.Account { return cmp.Or(b.Target.Account, b.Blocker) }
+// Barred is whose sends the block bars.
+func (b Block) Barred() id.Account { return cmp.Or(b.Target.Account, b.Blocker) }
 
 // A BlockPosition is a place in a list of blocks.
 type BlockPosition struct {
@@ -65,19 +65,11 @@ type BlockStore interface {
 	BlockUnder(ctx context.Context, a id.Account, key string) (fingerprint [16]byte, b id.Block, err error)
 	// Block finds a block of an account; fault.ErrNotFound.
 	Block(ctx context.Context, a id.Account, b id.Block) (Block, error)
-	// Blocks are the blocks of an account that stand behind a position (nil:
-	// all), newest first, then by id, at most limit.
-	Blocks(ctx context.Context, a id.Account, behind *BlockPosition, limit int) ([]Block, error)
 	// DeleteBlock takes a block and its barrier away, and gives it;
 	// fault.ErrNotFound.
 	DeleteBlock(ctx context.Context, a id.Account, b id.Block) (Block, error)
 	// BlockedAmong finds those of the accounts that one account blocks.
 	BlockedAmong(ctx context.Context, a id.Account, accounts []id.Account) ([]id.Account, error)
-
-	// Barriers bar an account's sends: conversations that it has blocked, and
-	// accounts that block it. They are given in the order of their ids, those
-	// behind an id (""; all), at most limit.
-	Barriers(ctx context.Context, a id.Account, behind string, limit int) ([]Target, error)
 	// MemberCount counts a conversation's members; fault.ErrNotFound.
 	MemberCount(ctx context.Context, c id.Conversation) (int, error)
 }
@@ -98,7 +90,7 @@ func (s *Service) Block(ctx context.Context, caller id.Account, target Target, k
 	}
 	b = Block{ID: id.NewBlock(), Blocker: caller, Target: target, CreatedAt: s.now()}
 	err = s.Store.InsertBlock(ctx, b, key, made)
-	s.barred.change(b.barred())
+	s.Rights.blocked(caller, b.Barred())
 	s.Lists.Forget(caller) // what is hidden from it may change
 	if !errors.Is(err, fault.ErrConflict) {
 		return b, false, err
@@ -170,7 +162,7 @@ func (s *Service) Blocks(ctx context.Context, caller id.Account, behind *BlockPo
 // Unblock takes one of the caller's blocks back; fault.ErrNotFound.
 func (s *Service) Unblock(ctx context.Context, caller id.Account, b id.Block) error {
 	was, err := s.Store.DeleteBlock(ctx, caller, b)
-	s.barred.change(was.barred())
+	s.Rights.blocked(caller, was.Barred())
 	s.Lists.Forget(caller)
 	return err
 }
@@ -183,7 +175,7 @@ const barrierChunk = 500
 // its members; others are further accounts to count as members. Who is barred
 // nowhere costs at most one read, whatever the size of the conversation.
 func (s *Service) mayWrite(ctx context.Context, sender id.Account, c id.Conversation, others ...id.Account) error {
-	barriers, err := s.barriers(ctx, sender)
+	barriers, err := s.Rights.barriersOf(ctx, sender)
 	for err == nil && len(barriers) > 0 {
 		var by []id.Account
 		for _, b := range barriers {
@@ -277,6 +269,22 @@ func (s *Service) unhidden(ctx context.Context, caller id.Account, page []sequen
 	if len(senders) == 0 {
 		return page, nil
 	}
-	blocked, err := s.Store.BlockedAmong(ctx, caller, senders)
+	blocked, err := s.blockedAmong(ctx, caller, senders)
 	return slices.DeleteFunc(page, func(m sequence.Message) bool { return slices.Contains(blocked, m.Sender) }), err
+}
+
+// blockedAmong finds those of the accounts that the caller blocks.
+func (s *Service) blockedAmong(ctx context.Context, caller id.Account, accounts []id.Account) ([]id.Account, error) {
+	newest, err := s.Rights.blocksOf(ctx, caller)
+	if err != nil || len(newest) == 0 {
+		return nil, err
+	}
+	if len(newest) > rememberedBlocks {
+		return s.Store.BlockedAmong(ctx, caller, accounts)
+	}
+	blocked := make([]id.Account, 0, len(newest))
+	for _, b := range newest {
+		blocked = append(blocked, b.Target.Account)
+	}
+	return blocked, nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/events"
-	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
@@ -62,6 +61,7 @@ type Deps struct {
 	Accounts  Accounts
 	Feed      *events.Feed
 	Lists     *lists.Lists
+	Rights    *Rights
 	// Distrusted hears, for a metric, why the database is asked for what memory
 	// would have.
 	Distrusted func(reason string)
@@ -76,17 +76,11 @@ type Deps struct {
 type Service struct {
 	Deps
 	limits Limits
-	rights memory[readmark.Reader, id.Conversation, Member]
-	barred memory[id.Account, id.Account, []Target]
 }
 
 // New makes the service.
 func New(limits Limits, deps Deps) *Service {
-	return &Service{
-		Deps: deps, limits: limits,
-		rights: newMemory[readmark.Reader, id.Conversation, Member](deps.Now),
-		barred: newMemory[id.Account, id.Account, []Target](deps.Now),
-	}
+	return &Service{Deps: deps, limits: limits}
 }
 
 // now is the time as documents keep it.

@@ -221,7 +221,9 @@ func (s *Service) create(ctx context.Context, caller id.Account, c id.Conversati
 		MemberCount: len(n.Members) + 1, CreatedAt: s.now(), UpdatedAt: s.now(),
 	}}
 	err = s.insert(ctx, view.Conversation, membersOf(caller, n, view.CreatedAt))
-	s.Lists.Forget(append([]id.Account{caller}, n.Members...)...)
+	all := append([]id.Account{caller}, n.Members...)
+	s.Lists.Forget(all...)
+	s.Rights.changed(c, all...)
 	if errors.Is(err, fault.ErrConflict) { // another maker of the same direct conversation
 		existing, err := s.view(ctx, caller, c)
 		return Creation{View: existing}, err

@@ -91,6 +91,18 @@ func newService(t *testing.T, now func() time.Time) (*chat.Service, *breaking) {
 	db, _ := svctest.Database(t)
 	require.NoError(t, db.Migrate(t.Context(), mongostore.Schema()))
 	store := &breaking{Store: mongostore.New(db)}
+	rights := chat.NewRights(store, now)
+	feed := events.New(store, now, slog.New(slog.DiscardHandler))
+	rights.Hear(feed)
+	return serviceOn(t, store, feed, rights, now), store
+}
+
+func serviceOn(t *testing.T, store interface {
+	chat.Store
+	sequence.Store
+	lists.Store
+}, feed *events.Feed, rights *chat.Rights, now func() time.Time) *chat.Service {
+	t.Helper()
 	committer := sequence.New(sequence.Options{Store: store, Now: now, Report: func(sequence.Report) {}})
 	reads := readmark.New(store, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
@@ -99,9 +111,9 @@ func newService(t *testing.T, now func() time.Time) (*chat.Service, *breaking) {
 	})
 	return chat.New(chat.Limits{MembersPerGroup: 5000, ConversationsPerAccount: 100}, chat.Deps{
 		Store: store, Committer: committer, Reads: reads, Accounts: everybody{},
-		Lists: lists.New(store, now), Feed: events.New(store, now, slog.New(slog.DiscardHandler)), Distrusted: func(string) {},
+		Lists: lists.New(store, now), Feed: feed, Rights: rights, Distrusted: func(string) {},
 		Sends: ratelimit.New(10, 100, 100, now), DirectKey: []byte("key"), Now: now,
-	}), store
+	})
 }
 
 // Wherever the making of a large group breaks off, a repeat with the key

@@ -115,7 +115,7 @@ func byConversation(all []id.Message) map[id.Conversation][]int64 {
 // deletable gives those of the messages that are there, if the caller may
 // delete them.
 func (s *Service) deletable(ctx context.Context, caller id.Account, c id.Conversation, seqs []int64) ([]sequence.Message, error) {
-	member, err := s.member(ctx, c, caller)
+	member, err := s.Rights.member(ctx, c, caller)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (s *Service) Withdraw(ctx context.Context, caller id.Account, m id.Message)
 // changeMessage lets a member decide about a message as it stands, and again where
 // decide answers fault.ErrConflict because another change came in between.
 func (s *Service) changeMessage(ctx context.Context, caller id.Account, m id.Message, decide func(sequence.Message, Role) error) error {
-	member, err := s.member(ctx, m.Conversation, caller)
+	member, err := s.Rights.member(ctx, m.Conversation, caller)
 	if err != nil {
 		return err
 	}

@@ -194,7 +194,7 @@ func (s *Service) Transfer(ctx context.Context, caller id.Account, c id.Conversa
 // when there are no more. Who joins or leaves meanwhile moves nobody else.
 // fault.ErrNotFound for who is no member.
 func (s *Service) Members(ctx context.Context, caller id.Account, c id.Conversation, behind id.Account, limit int) (page []Member, next id.Account, err error) {
-	if _, err := s.member(ctx, c, caller); err != nil {
+	if _, err := s.Rights.member(ctx, c, caller); err != nil {
 		return nil, "", err
 	}
 	page, err = s.Store.Members(ctx, c, behind, limit+1)
@@ -225,7 +225,7 @@ func (s *Service) manage(ctx context.Context, caller id.Account, c id.Conversati
 // change lets decide change a group that the caller is a member of.
 func (s *Service) change(ctx context.Context, caller id.Account, c id.Conversation, target id.Account, decide func(held) (Change, error)) (Conversation, error) {
 	defer func() {
-		s.rights.change(c)
+		s.Rights.changed(c, caller, target)
 		s.Lists.Forget(target)
 		s.Lists.Changed(c)
 	}()

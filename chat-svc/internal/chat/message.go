@@ -117,14 +117,14 @@ func checkContent(content string) error {
 // target finds the conversation and the caller's role in it.
 func (s *Service) target(ctx context.Context, caller id.Account, n NewMessage) (id.Conversation, Role, error) {
 	if n.Conversation != nil {
-		member, err := s.member(ctx, *n.Conversation, caller)
+		member, err := s.Rights.member(ctx, *n.Conversation, caller)
 		return *n.Conversation, member.Role, err
 	}
 	if *n.Recipient == caller {
 		return id.Conversation{}, "", fault.Field("recipient_agent_id", "must be another account")
 	}
 	c := id.Direct(s.DirectKey, caller, *n.Recipient)
-	member, err := s.member(ctx, c, caller)
+	member, err := s.Rights.member(ctx, c, caller)
 	if errors.Is(err, fault.ErrNotFound) {
 		if err := s.mayWrite(ctx, caller, c, *n.Recipient); err != nil {
 			return c, "", err
@@ -210,7 +210,7 @@ func fingerprint(key string, body sequence.Body) [16]byte {
 // where the following page goes on; 0 when there is none. fault.ErrNotFound
 // for who is no member.
 func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversation, from int64, limit int) (found Timeline, below int64, err error) {
-	if _, err := s.member(ctx, c, caller); err != nil {
+	if _, err := s.Rights.member(ctx, c, caller); err != nil {
 		return Timeline{}, 0, err
 	}
 	at := s.Feed.Applied()

@@ -2,126 +2,188 @@ package chat
 
 import (
 	"context"
-	"errors"
+	"sync"
 	"time"
 
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/readmark"
-	"chatplatform.io/svckit/cache"
-	"chatplatform.io/svckit/fault"
 )
 
 const (
-	// rightsAge is how long a membership or a block that was read is believed:
-	// a change is in effect on every replica within two seconds, and at once on
-	// the one that makes it (docs/api/chat.md).
+	// rightsAge is how far behind the database rights may be: a change is in
+	// effect on every replica within two seconds, also on one that no longer
+	// hears of changes, and at once on the one that makes it (docs/api/chat.md).
 	rightsAge  = 2 * time.Second
 	rightsSize = 100_000
-	// rememberedBarriers bounds what is remembered of one account.
-	rememberedBarriers = 16
+	rightsWait = 5 * time.Second // for one read
+	// rememberedBlocks bounds what is remembered of one account's blocks, and
+	// of what bars its sends; more is read each time.
+	rememberedBlocks = 16
 )
 
-// strangerError is why somebody is told fault.ErrNotFound who is no member of
-// a conversation, whether it is there or not.
-type strangerError struct {
-	conversation id.Conversation
-	cause        error
+// RightsStore reads what rights are made of.
+type RightsStore interface {
+	// Member finds one member; fault.ErrNotFound.
+	Member(ctx context.Context, c id.Conversation, a id.Account) (Member, error)
+	// Barriers bar an account's sends: conversations that it has blocked, and
+	// accounts that block it. They are given in the order of their ids, those
+	// behind an id (""; all), at most limit.
+	Barriers(ctx context.Context, a id.Account, behind string, limit int) ([]Target, error)
+	// Blocks are the blocks of an account that stand behind a position (nil:
+	// all), newest first, then by id, at most limit.
+	Blocks(ctx context.Context, a id.Account, behind *BlockPosition, limit int) ([]Block, error)
+	// From lets read ask, by its context, for what a majority has at a position
+	// of the feed or later; the zero position is any.
+	From(ctx context.Context, p events.Position, read func(context.Context) error) error
 }
 
-func (e *strangerError) Error() string { return e.cause.Error() }
-
-// strangers notes what a look for a caller's membership did not find.
-func strangers(c id.Conversation, err error) error {
-	if errors.Is(err, fault.ErrNotFound) {
-		return fault.ErrNotFound.Because(&strangerError{c, err})
-	}
-	return err
+// Heard knows how much of what happened Listen has been told.
+type Heard interface {
+	// Complete is a moment before which nothing was committed that was not told
+	// since the feed began; zero where that is not known.
+	Complete() time.Time
 }
 
-// Disclose tells apart what fault.ErrNotFound leaves open: where err refuses
-// who is no member of a conversation that is there, the answer is
-// fault.ErrForbidden. Any other err comes back as it is.
-func (s *Service) Disclose(ctx context.Context, err error) error {
-	var stranger *strangerError
-	if !errors.As(err, &stranger) {
-		return err
-	}
-	_, absent := s.Store.MemberCount(ctx, stranger.conversation)
-	switch {
-	case errors.Is(absent, fault.ErrNotFound):
-		return err
-	case absent != nil:
-		return absent
-	}
-	return fault.ErrForbidden.Say("You are not a member of this conversation.").Because(err)
+// Rights keep in memory who is a member, what bars an account's sends, and
+// whom it blocks. What they tell is never more than two seconds behind the
+// database: an entry lives while the feed tells everything and until it tells
+// of a change, and is otherwise read again after two seconds. Who is no member
+// is looked up each time, so that a new one is let in at once.
+type Rights struct {
+	store RightsStore
+	heard Heard
+
+	members  *memory[readmark.Reader, Member]
+	barriers *memory[id.Account, []Target]
+	blocks   *memory[id.Account, []Block]
+
+	mu   sync.Mutex
+	told events.Position // of the last change of rights
 }
 
-// member finds one member, in memory or by one read; fault.ErrNotFound. Who is
-// no member is looked up each time, so that a new one is let in at once.
-func (s *Service) member(ctx context.Context, c id.Conversation, a id.Account) (Member, error) {
-	key := readmark.Reader{Account: a, Conversation: c}
-	if known, ok := s.rights.get(key, c); ok {
-		return known, nil
+// NewRights makes empty rights. Listen must hear every event of the feed.
+func NewRights(store RightsStore, now func() time.Time) *Rights {
+	return &Rights{
+		store:    store,
+		members:  newMemory[readmark.Reader, Member](rightsSize, now),
+		barriers: newMemory[id.Account, []Target](rightsSize, now),
+		blocks:   newMemory[id.Account, []Block](rightsSize, now),
 	}
-	asked := s.Now()
-	member, err := s.Store.Member(ctx, c, a)
-	if err == nil {
-		s.rights.set(key, member, asked)
-	}
-	return member, strangers(c, err)
 }
 
-// barriers are the first of what bars an account's sends, in memory or by one
+// Hear names the feed whose every event Listen hears, before the first look.
+func (r *Rights) Hear(heard Heard) { r.heard = heard }
+
+// Lookups count, for each memory by its name, what it had and what had to be
 // read.
-func (s *Service) barriers(ctx context.Context, a id.Account) ([]Target, error) {
-	if known, ok := s.barred.get(a, a); ok {
-		return known, nil
-	}
-	asked := s.Now()
-	found, err := s.Store.Barriers(ctx, a, "", barrierChunk)
-	if err == nil && len(found) <= rememberedBarriers {
-		s.barred.set(a, found, asked)
-	}
-	return found, err
-}
-
-// A memory is a cache of answers that a change made here ends at once, even
-// one that was asked for before the change and came after it. A change has a
-// subject, which may be that of many answers.
-type memory[K, S comparable, V any] struct {
-	answers *cache.Cache[K, answer[V]]
-	changed *cache.Cache[S, time.Time]
-	now     func() time.Time
-}
-
-type answer[V any] struct {
-	value V
-	asked time.Time
-}
-
-func newMemory[K, S comparable, V any](now func() time.Time) memory[K, S, V] {
-	return memory[K, S, V]{
-		answers: cache.New[K, answer[V]](rightsSize, rightsAge, now),
-		// No answer that a change could end is believed for longer.
-		changed: cache.New[S, time.Time](rightsSize, 2*rightsAge, now),
-		now:     now,
+func (r *Rights) Lookups() map[string]func() (hits, misses uint64) {
+	return map[string]func() (hits, misses uint64){
+		"members": r.members.lookups, "barriers": r.barriers.lookups, "blocks": r.blocks.lookups,
 	}
 }
 
-func (m memory[K, S, V]) get(key K, subject S) (value V, ok bool) {
-	known, ok := m.answers.Get(key)
-	if !ok {
-		return value, false
+// Listen applies one event; it runs on the feed's goroutine. An event without
+// a position ends everything.
+func (r *Rights) Listen(e events.Event) {
+	switch {
+	case e.Position.IsZero():
+		r.tell(e)
+		r.members.endWhere(all)
+		r.barriers.endWhere(all)
+		r.blocks.endWhere(all)
+	case e.Kind == events.MemberSet || e.Kind == events.MemberGone:
+		r.tell(e)
+		r.changed(e.Conversation, e.Account)
+	case e.Kind == events.ConversationClosed:
+		r.tell(e)
+		r.closed(e.Conversation)
+	case e.Kind == events.BlocksChanged:
+		r.tell(e)
+		r.blocked(e.Account, e.Barred)
 	}
-	if changed, ok := m.changed.Get(subject); ok && !known.asked.After(changed) {
-		return value, false
-	}
-	return known.value, true
 }
 
-func (m memory[K, S, V]) set(key K, value V, asked time.Time) {
-	m.answers.Set(key, answer[V]{value, asked})
+// tell comes before the end of what an event ends: what is read afterwards is
+// read from its position on.
+func (r *Rights) tell(e events.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told = e.Position
 }
 
-// change ends what was asked about the subject so far.
-func (m memory[K, S, V]) change(subject S) { m.changed.Set(subject, m.now()) }
+func all[K any](K) bool { return true }
+
+// changed ends what is known of accounts in a conversation.
+func (r *Rights) changed(c id.Conversation, accounts ...id.Account) {
+	for _, a := range accounts {
+		r.members.end(readmark.Reader{Account: a, Conversation: c})
+	}
+}
+
+// closed ends what is known of a conversation's members.
+func (r *Rights) closed(c id.Conversation) {
+	r.members.endWhere(func(k readmark.Reader) bool { return k.Conversation == c })
+}
+
+// blocked ends what is known of a block.
+func (r *Rights) blocked(blocker, barred id.Account) {
+	r.blocks.end(blocker)
+	r.barriers.end(barred)
+}
+
+// read asks the store for what the feed has told, or later.
+func (r *Rights) read(ctx context.Context, read func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rightsWait) // others may wait for it, too
+	defer cancel()
+	r.mu.Lock()
+	from := r.told
+	r.mu.Unlock()
+	return r.store.From(ctx, from, read)
+}
+
+// member finds one member; fault.ErrNotFound.
+func (r *Rights) member(ctx context.Context, c id.Conversation, a id.Account) (Member, error) {
+	key := readmark.Reader{Account: a, Conversation: c}
+	found, mine := r.members.find(key, r.heard.Complete())
+	if mine {
+		var m Member
+		err := r.read(ctx, func(ctx context.Context) (err error) {
+			m, err = r.store.Member(ctx, c, a)
+			return err
+		})
+		r.members.give(key, found, m, err, true)
+	}
+	m, err := found.wait(ctx)
+	return m, strangers(c, err)
+}
+
+// barriersOf are the first of what bars an account's sends, at most
+// barrierChunk.
+func (r *Rights) barriersOf(ctx context.Context, a id.Account) ([]Target, error) {
+	found, mine := r.barriers.find(a, r.heard.Complete())
+	if mine {
+		var first []Target
+		err := r.read(ctx, func(ctx context.Context) (err error) {
+			first, err = r.store.Barriers(ctx, a, "", barrierChunk)
+			return err
+		})
+		r.barriers.give(a, found, first, err, len(first) <= rememberedBlocks)
+	}
+	return found.wait(ctx)
+}
+
+// blocksOf are the newest of an account's blocks: all where there are no more
+// than rememberedBlocks, otherwise one more.
+func (r *Rights) blocksOf(ctx context.Context, a id.Account) ([]Block, error) {
+	found, mine := r.blocks.find(a, r.heard.Complete())
+	if mine {
+		var newest []Block
+		err := r.read(ctx, func(ctx context.Context) (err error) {
+			newest, err = r.store.Blocks(ctx, a, nil, rememberedBlocks+1)
+			return err
+		})
+		r.blocks.give(a, found, newest, err, true)
+	}
+	return found.wait(ctx)
+}

@@ -65,6 +65,7 @@ func (s *Service) Close(ctx context.Context, caller id.Account, c id.Conversatio
 	})
 	if err == nil {
 		s.Lists.Closed(c)
+		s.Rights.closed(c)
 	}
 	if err == nil && closed.MemberCount > MaxChunk {
 		s.Sweeper.Wake()

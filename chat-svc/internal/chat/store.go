@@ -38,8 +38,6 @@ type Store interface {
 	// Conversations finds those of the conversations that exist.
 	Conversations(ctx context.Context, wanted []id.Conversation) (map[id.Conversation]Conversation, error)
 
-	// Member finds one member; fault.ErrNotFound.
-	Member(ctx context.Context, c id.Conversation, a id.Account) (Member, error)
 	// MembersAmong finds those of the accounts that are members, in no order.
 	MembersAmong(ctx context.Context, c id.Conversation, accounts []id.Account) ([]Member, error)
 	// Members are at most limit members whose ids stand behind one (""; all do),
@@ -100,6 +98,7 @@ type Store interface {
 
 	ChangeStore
 	BlockStore
+	RightsStore
 	readmark.Store
 }
 

@@ -29,8 +29,9 @@ const (
 	// ConversationClosed tells that nobody is a member any more, whoever's
 	// membership is still there.
 	ConversationClosed
-	// BlocksChanged has Account, whose blocks changed: what is hidden from it
-	// may be others' messages now.
+	// BlocksChanged has Account, whose blocks changed (what is hidden from it
+	// may be others' messages now), and Barred, whose sends it bars or no longer
+	// does.
 	BlocksChanged
 	// CheckpointMoved has Checkpoint.
 	CheckpointMoved
@@ -44,6 +45,7 @@ type Event struct {
 	Conversation id.Conversation
 	Message      *sequence.Message
 	Account      id.Account
+	Barred       id.Account
 	Seq          int64
 	JoinedAt     time.Time
 	Checkpoint   Position

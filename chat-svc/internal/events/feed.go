@@ -60,15 +60,25 @@ type Feed struct {
 	applied Position
 	started bool      // applied is a position to go on from
 	current bool      // the last batch was empty or near the database's newest change
+	known   mark      // all that was committed by then is applied
+	next    mark      // will be known once its position is applied
 	heard   time.Time // when the database last answered
 	ring    ring
 	table   table
 	moved   chan struct{} // closed when applied moves
 }
 
+// A mark is a moment, and the position that the database had come to then or
+// later.
+type mark struct {
+	moment   time.Time
+	position Position
+}
+
 // New makes a feed that tells each event to every listener, in order, on the
-// feed's goroutine. An event without a position tells that too much was missed:
-// everything known must be forgotten.
+// feed's goroutine. An event without a position tells that the feed begins
+// anew, at first and where too much was missed: everything known must be
+// forgotten.
 func New(source Source, now func() time.Time, logger *slog.Logger, listeners ...func(Event)) *Feed {
 	return &Feed{
 		source: source, now: now, logger: logger, listeners: listeners,
@@ -105,6 +115,7 @@ func (f *Feed) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	begun := f.now()
 	stream, err := f.source.Changes(ctx, from)
 	if err != nil {
 		return fmt.Errorf("open the change stream after %v: %w", from, err)
@@ -115,25 +126,38 @@ func (f *Feed) follow(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the change stream: %w", err)
 		}
-		f.apply(batch, newest)
+		f.apply(batch, newest, begun)
+		begun = f.now()
 	}
 }
 
 // from is where to go on: behind what was applied, at first the checkpoint.
 func (f *Feed) from(ctx context.Context) (Position, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.started {
-		return f.applied, nil
+	if applied, started := f.position(); started {
+		return applied, nil
 	}
 	checkpoint, err := f.source.Checkpoint(ctx)
 	if err != nil {
 		return Position{}, fmt.Errorf("read the checkpoint: %w", err)
 	}
+	// Only now: what listeners read before they knew of the checkpoint may lack
+	// something before it, of which nobody would tell them.
+	for _, listen := range f.listeners {
+		listen(Event{})
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.applied, f.started = checkpoint, true
+	f.known, f.next = mark{}, mark{}
 	f.ring.restart(checkpoint)
 	f.table.checkpoint = checkpoint
 	return checkpoint, nil
+}
+
+func (f *Feed) position() (applied Position, started bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.applied, f.started
 }
 
 // reset begins anew where too much was missed.
@@ -142,12 +166,10 @@ func (f *Feed) reset() {
 	defer f.mu.Unlock()
 	f.started, f.current = false, false
 	f.table = newTable()
-	for _, listen := range f.listeners {
-		listen(Event{})
-	}
 }
 
-func (f *Feed) apply(batch []Event, newest Position) {
+// apply takes a batch that was asked for when begun.
+func (f *Feed) apply(batch []Event, newest Position, begun time.Time) {
 	now := f.now()
 	for _, e := range batch {
 		f.take(e, now)
@@ -160,6 +182,30 @@ func (f *Feed) apply(batch []Event, newest Position) {
 		close(f.moved)
 		f.moved = make(chan struct{})
 	}
+	f.complete(len(batch) == 0, mark{begun, newest})
+}
+
+// complete notes how much is known by now. Without changes nothing was
+// committed before the database was asked. Otherwise there may be more than
+// came, up to where the database was: that is known once something behind it is
+// applied.
+func (f *Feed) complete(empty bool, now mark) {
+	switch {
+	case empty:
+		f.known, f.next = now, mark{}
+	case f.next.moment.IsZero():
+		f.next = now
+	case f.next.position.Before(f.applied):
+		f.known, f.next = f.next, now
+	}
+}
+
+// Complete is a moment before which nothing was committed that has not been
+// applied since the feed last began anew; zero where there is none yet.
+func (f *Feed) Complete() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.known.moment
 }
 
 // take applies one event; one that was applied before a stream was opened

@@ -62,6 +62,7 @@ type Lists struct {
 	conversations map[id.Conversation]*conversation
 	entries       int
 	own           own
+	hits, misses  uint64
 	versions      uint64 // given out so far: an account that is tracked anew never repeats one
 }
 
@@ -176,6 +177,14 @@ func (l *Lists) Version(a id.Account) (uint64, bool) {
 	return tracked.version, true
 }
 
+// Lookups count the looks at accounts that were tracked, and those that began
+// to track one.
+func (l *Lists) Lookups() (hits, misses uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hits, l.misses
+}
+
 // Tracked is how many accounts are tracked.
 func (l *Lists) Tracked() int {
 	l.mu.Lock()
@@ -188,8 +197,10 @@ func (l *Lists) track(a id.Account) (tracked *account, mine bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if tracked = l.accounts[a]; tracked != nil {
+		l.hits++
 		return tracked, false
 	}
+	l.misses++
 	l.makeRoom()
 	l.versions++
 	tracked = &account{

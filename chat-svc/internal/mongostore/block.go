@@ -35,9 +35,9 @@ type barrierDoc struct {
 }
 
 func newBarrier(b chat.Block) barrierDoc {
-	barred, by := b.Target.Account, string(b.Blocker)
-	if barred == "" {
-		barred, by = b.Blocker, b.Target.String()
+	barred, by := b.Barred(), string(b.Blocker)
+	if b.Target.Account == "" {
+		by = b.Target.String()
 	}
 	return barrierDoc{Pair: pairOf(barred, by), Barred: barred, By: by}
 }

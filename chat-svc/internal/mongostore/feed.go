@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/svckit/fault"
@@ -243,7 +244,10 @@ func (d changeDoc) blockEvent() (events.Event, error) {
 	if len(key.Pair) < id.AccountSize {
 		return events.Event{}, fmt.Errorf("the key of a block has %d bytes", len(key.Pair))
 	}
-	return events.Event{Kind: events.BlocksChanged, Account: id.Account(key.Pair[:id.AccountSize])}, nil
+	b := chat.Block{Blocker: id.Account(key.Pair[:id.AccountSize])}
+	var err error
+	b.Target, err = targetOf(string(key.Pair[id.AccountSize:]))
+	return events.Event{Kind: events.BlocksChanged, Account: b.Blocker, Barred: b.Barred()}, err
 }
 
 // conversationEvent passes over what the keeper writes: the feed has told it

@@ -30,18 +30,32 @@ type listedDoc struct {
 // maxLookup bounds the conversations that one query asks for.
 const maxLookup = 1000
 
-// Memberships implements lists.Store. It reads in a session whose clock stands
-// at the position or later, so that a majority has what the feed has told.
-func (s *Store) Memberships(ctx context.Context, a id.Account, from events.Position) ([]lists.Entry, error) {
+// From implements chat.RightsStore: it reads in a session whose clock stands at
+// the position or later, so that a majority has what the feed has told.
+func (s *Store) From(ctx context.Context, p events.Position, read func(context.Context) error) error {
 	session, err := s.db.Client().StartSession(options.Session().SetCausalConsistency(true))
 	if err != nil {
-		return nil, mongodb.Fault(fmt.Errorf("start a session: %w", err))
+		return mongodb.Fault(fmt.Errorf("start a session: %w", err))
 	}
 	defer session.EndSession(context.WithoutCancel(ctx))
-	if err := session.AdvanceOperationTime(&bson.Timestamp{T: from.Seconds, I: from.Ordinal}); err != nil {
-		return nil, fmt.Errorf("read from %v on: %w", from, err)
+	if !p.IsZero() {
+		if err := session.AdvanceOperationTime(&bson.Timestamp{T: p.Seconds, I: p.Ordinal}); err != nil {
+			return fmt.Errorf("read from %v on: %w", p, err)
+		}
 	}
-	ctx = mongo.NewSessionContext(ctx, session)
+	return read(mongo.NewSessionContext(ctx, session))
+}
+
+// Memberships implements lists.Store.
+func (s *Store) Memberships(ctx context.Context, a id.Account, from events.Position) (all []lists.Entry, err error) {
+	err = s.From(ctx, from, func(ctx context.Context) error {
+		all, err = s.memberships(ctx, a)
+		return err
+	})
+	return all, err
+}
+
+func (s *Store) memberships(ctx context.Context, a id.Account) ([]lists.Entry, error) {
 	docs, err := findAll[membershipDoc](ctx, s.db.Collection(memberships), of(a))
 	if err != nil {
 		return nil, fmt.Errorf("read the memberships of %s: %w", a, err)

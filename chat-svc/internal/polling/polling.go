@@ -5,8 +5,8 @@
 package polling
 
 import (
+	"fmt"
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -30,17 +30,37 @@ const (
 // Settings are what an installation chooses.
 type Settings struct {
 	MinInterval time.Duration // the least advice, at least a second
-	MaxInterval time.Duration // the most
+	MaxInterval time.Duration // the most, before the spread
 	Burst       int           // polls in a row before refusal
 }
 
+// Check refuses settings under which the contract could not be kept.
+func (s Settings) Check() error {
+	if s.MinInterval < floor || s.MaxInterval < s.MinInterval || s.Burst < 1 {
+		return fmt.Errorf("polls: the least interval must be at least %s, the most at least that, and the burst at least 1", floor)
+	}
+	return nil
+}
+
+// Deps are what a Limiter works with.
+type Deps struct {
+	// Load says how busy the replica is: 1 when it is not, more to have
+	// everybody come less often.
+	Load   func() float64
+	Now    func() time.Time
+	Random func() float64 // from 0 up to 1
+}
+
 // A Limiter refuses at the floor and advises above it. It is safe for
-// concurrent use.
+// concurrent use, and remembers at most 100,000 accounts.
+//
+// Why who keeps to the newest answer is never refused: no bucket of any
+// replica, whatever was drawn from it, asks for more than a second after the
+// last draw; every answer is given after its draw and names an instant at
+// least a second ahead.
 type Limiter struct {
+	Deps
 	settings Settings
-	now      func() time.Time
-	load     func() float64
-	random   func() float64 // from 0 to 1
 	started  time.Time
 
 	refusals *ratelimit.Limiter
@@ -53,14 +73,11 @@ type advice struct {
 	next time.Time
 }
 
-// New makes a limiter. load says how busy the replica is: 1 when it is not,
-// more to have everybody come less often.
-func New(settings Settings, load func() float64, now func() time.Time) *Limiter {
-	settings.MinInterval = max(settings.MinInterval, floor)
-	settings.MaxInterval = max(settings.MaxInterval, settings.MinInterval)
+// New makes a limiter of settings that were checked.
+func New(settings Settings, deps Deps) *Limiter {
 	return &Limiter{
-		settings: settings, now: now, load: load, random: rand.Float64, started: now(),
-		refusals: ratelimit.New(1/floor.Seconds(), settings.Burst, remembered, now),
+		Deps: deps, settings: settings, started: deps.Now(),
+		refusals: ratelimit.New(1/floor.Seconds(), settings.Burst, remembered, deps.Now),
 		advices:  otter.Must(&otter.Options[string, advice]{MaximumSize: remembered}),
 	}
 }
@@ -70,26 +87,28 @@ type Verdict struct {
 	Refused bool
 	// Early tells that the account was told to come later.
 	Early bool
-	// Next is when it may come again, at least a second from now; Interval is
-	// the same as a length of time.
+	// Next is when it may come again, in whole milliseconds and at least a
+	// second from now; Interval is the same as a length of time.
 	Next     time.Time
 	Interval time.Duration
 }
 
 // Admit judges a poll as it arrives. One that waits for messages is admitted
-// when there is room for it, and counted when it ends (Spend).
+// when there is room for it, and counted when it ends (Spend). A refusal
+// advises; otherwise Answer does.
 func (l *Limiter) Admit(account string, waits bool) Verdict {
 	told, known := l.advices.GetIfPresent(account)
-	v := Verdict{Early: known && l.now().Before(told.next)}
-	wait := l.refusals.Wait(account)
-	if wait == 0 && !waits {
-		wait, _ = l.refusals.Take(account)
+	v := Verdict{Early: known && l.Now().Before(told.next)}
+	if waits {
+		v.Refused = l.refusals.Wait(account) > 0
+	} else {
+		_, admitted := l.refusals.Take(account)
+		v.Refused = !admitted
 	}
-	if wait == 0 {
+	if !v.Refused {
 		return v
 	}
-	v.Refused = true
-	return l.tell(v, account, max(l.base(told, known), wait))
+	return l.tell(v, account, max(told.base, l.settings.MinInterval), known)
 }
 
 // Spend counts a poll that has waited.
@@ -98,38 +117,29 @@ func (l *Limiter) Spend(account string) { l.refusals.Take(account) }
 // Answer advises an account whose poll found something, or nothing.
 func (l *Limiter) Answer(v Verdict, account string, found bool) Verdict {
 	told, known := l.advices.GetIfPresent(account)
-	base := l.base(told, known)
+	base := l.settings.MinInterval
 	if known && !found {
-		base = time.Duration(float64(base) * growth)
+		base = min(time.Duration(float64(told.base)*growth), l.settings.MaxInterval)
 	}
-	if found {
-		base = l.settings.MinInterval
-	}
-	return l.tell(v, account, min(base, l.settings.MaxInterval))
+	return l.tell(v, account, base, known)
 }
 
-func (l *Limiter) base(told advice, known bool) time.Duration {
-	if !known {
-		return l.settings.MinInterval
+// tell makes the instant of an advice. It is made when the answer is, not when
+// the poll came: what was drawn from the bucket was drawn before.
+func (l *Limiter) tell(v Verdict, account string, base time.Duration, known bool) Verdict {
+	now := l.Now()
+	interval := min(time.Duration(float64(base)*l.Load()), l.settings.MaxInterval)
+	share := spread
+	if !known && now.Sub(l.started) < l.settings.MaxInterval {
+		share = 1 // after a start everybody comes at once, and is sent back over time
 	}
-	return told.base
-}
-
-// tell makes the instant of an advice.
-func (l *Limiter) tell(v Verdict, account string, base time.Duration) Verdict {
-	now := l.now()
-	interval := min(time.Duration(float64(base)*l.load()), l.settings.MaxInterval)
-	interval = max(interval, base, floor)
-	interval += time.Duration(l.random() * spread * float64(interval))
-	if _, known := l.advices.GetIfPresent(account); !known && now.Sub(l.started) < l.settings.MaxInterval {
-		// After a start everybody comes at once; they are sent back over time.
-		interval += time.Duration(l.random() * float64(interval))
-	}
-	v.Interval = interval
-	v.Next = now.Add(interval)
+	interval += time.Duration(l.Random() * share * float64(interval))
+	// Clients are told milliseconds: rounded down, a second would be less.
+	v.Next = now.Add(interval + time.Millisecond - 1).Truncate(time.Millisecond)
+	v.Interval = v.Next.Sub(now)
 	l.advices.Set(account, advice{base: base, next: v.Next})
 	return v
 }
 
-// Seconds is the interval in whole seconds, rounded up and at least one.
-func (v Verdict) Seconds() int { return max(1, int(math.Ceil(v.Interval.Seconds()))) }
+// Seconds is the interval in whole seconds, rounded up.
+func (v Verdict) Seconds() int { return int(math.Ceil(v.Interval.Seconds())) }
