@@ -4,10 +4,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/mongostore"
 	"chatplatform.io/svckit/svctest"
 )
@@ -47,6 +49,7 @@ func count(t *testing.T, costs []cost) {
 		g.path, g.first = "/api/conversations/"+g.id, p.ann.say(t, g.id, "first").Text("message_id")
 		p.eve.block(t, g.cat.id)
 		p.ann.settle(t, g.id)
+		p.saved(t, g.id, 3)
 		for _, tt := range costs {
 			commands.Reset()
 			answer := tt.call(g)
@@ -62,6 +65,19 @@ func count(t *testing.T, costs []cost) {
 			require.Equal(t, tt.commands, strings.Join(sent, ", "), "%s among %d: %s", tt.what, size, answer.Body)
 		}
 	}
+}
+
+// saved waits until a conversation's document has its last message: a
+// transaction that changes the same document meets no other writer then.
+func (p place) saved(t *testing.T, conversation string, last int64) {
+	t.Helper()
+	c, err := id.ParseConversation(conversation)
+	require.NoError(t, err)
+	conversations := svctest.Open(t, p.database).Collection("conversations")
+	require.Eventually(t, func() bool {
+		n, err := conversations.CountDocuments(t.Context(), bson.D{{Key: "_id", Value: bson.Binary{Subtype: 4, Data: c[:]}}, {Key: "last_seq", Value: last}})
+		return err == nil && n == 1
+	}, 20*time.Second, 20*time.Millisecond)
 }
 
 // behind reports whether a command writes the read marks of senders, which

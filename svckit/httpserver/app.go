@@ -46,6 +46,7 @@ type app struct {
 	Options
 	rpc       map[string]bool
 	metrics   *requestMetrics
+	spans     []trace.SpanStartOption
 	carriers  propagation.TraceContext
 	strangers sync.Once
 }
@@ -59,6 +60,7 @@ type app struct {
 // Strings taken from the context are copies and may be kept.
 func NewApp(o Options) *fiber.App {
 	a := &app{Options: o, rpc: map[string]bool{}, metrics: newRequestMetrics(o.Registry)}
+	a.spans = []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
 	for _, method := range o.RPC {
 		a.rpc["/api/"+method] = true
 	}
@@ -78,17 +80,19 @@ func (a *app) around(c *fiber.Ctx) error {
 	start := time.Now()
 	RequestID(c.Context())
 	a.noticeProxy(c)
-	ctx, cancel := context.WithTimeout(a.extract(c), a.Timeout)
-	defer cancel()
-	ctx, span := a.Tracer.Start(ctx, c.Method(), trace.WithSpanKind(trace.SpanKindServer))
+	ctx, span := a.Tracer.Start(a.extract(c), c.Method(), a.spans...)
 	defer span.End()
+	ctx, cancel := withDeadline(ctx, start.Add(a.Timeout))
+	defer cancel()
 	c.SetUserContext(ctx)
 
 	if err := a.protect(c); err != nil {
 		a.answer(c, err)
 	}
 	route := pattern(c)
-	span.SetName(c.Method() + " " + route)
+	if span.IsRecording() {
+		span.SetName(c.Method() + " " + route)
+	}
 	a.metrics.observe(c.Method(), route, c.Response().StatusCode(), time.Since(start))
 	return nil
 }
@@ -161,10 +165,11 @@ func unserved(c *fiber.Ctx, err error) bool {
 // extract continues the trace that the client's traceparent names (W3C Trace
 // Context).
 func (a *app) extract(c *fiber.Ctx) context.Context {
-	carrier := propagation.MapCarrier{
-		"traceparent": c.Get("traceparent"),
-		"tracestate":  c.Get("tracestate"),
+	parent := c.Get("traceparent")
+	if parent == "" {
+		return context.Background()
 	}
+	carrier := propagation.MapCarrier{"traceparent": parent, "tracestate": c.Get("tracestate")}
 	return a.carriers.Extract(context.Background(), carrier)
 }
 

@@ -11,6 +11,7 @@ import (
 type requestMetrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	statuses [600]string // as labels
 }
 
 func newRequestMetrics(reg prometheus.Registerer) *requestMetrics {
@@ -25,11 +26,14 @@ func newRequestMetrics(reg prometheus.Registerer) *requestMetrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"method", "route"}),
 	}
+	for status := range m.statuses {
+		m.statuses[status] = strconv.Itoa(status)
+	}
 	reg.MustRegister(m.requests, m.duration)
 	return m
 }
 
 func (m *requestMetrics) observe(method, route string, status int, took time.Duration) {
-	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
+	m.requests.WithLabelValues(method, route, m.statuses[status]).Inc()
 	m.duration.WithLabelValues(method, route).Observe(took.Seconds())
 }

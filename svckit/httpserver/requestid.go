@@ -11,20 +11,17 @@ const (
 	requestIDMax    = 64
 )
 
-type requestIDKey struct{}
-
 // RequestID is the id of the request in ctx: the client's own X-Request-Id
 // where it is 1 to 64 characters of A-Z a-z 0-9 . _ -, otherwise a new random
 // one. The answer carries it in the same header.
 func RequestID(ctx *fasthttp.RequestCtx) string {
-	if id, ok := ctx.UserValue(requestIDKey{}).(string); ok {
-		return id
+	if id := ctx.Response.Header.Peek(requestIDHeader); len(id) > 0 {
+		return string(id)
 	}
 	id := string(ctx.Request.Header.Peek(requestIDHeader))
 	if !validRequestID(id) {
 		id = rand.Text()
 	}
-	ctx.SetUserValue(requestIDKey{}, id)
 	ctx.Response.Header.Set(requestIDHeader, id)
 	return id
 }

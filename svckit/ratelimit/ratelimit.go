@@ -3,6 +3,7 @@
 package ratelimit
 
 import (
+	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -16,7 +17,14 @@ type Limiter struct {
 	interval time.Duration // between two events at the steady rate
 	burst    time.Duration // how far ahead of the steady rate a key may run
 	now      func() time.Time
-	next     *otter.Cache[string, time.Time]
+	buckets  *otter.Cache[string, *bucket]
+}
+
+// A bucket is full while due is not ahead of now. It is changed in place: the
+// cache would make an entry anew for every event.
+type bucket struct {
+	mu  sync.Mutex
+	due time.Time
 }
 
 // New makes a limiter of perSecond events a second with a burst of at least
@@ -27,36 +35,38 @@ func New(perSecond float64, burst, capacity int, now func() time.Time) *Limiter 
 		interval: interval,
 		burst:    interval * time.Duration(max(burst, 1)-1),
 		now:      now,
-		next:     otter.Must(&otter.Options[string, time.Time]{MaximumSize: capacity}),
+		buckets:  otter.Must(&otter.Options[string, *bucket]{MaximumSize: capacity}),
 	}
 }
 
 // Take spends one event of key. When none is left it spends nothing and
 // returns how long to wait for the next one.
 func (l *Limiter) Take(key string) (wait time.Duration, ok bool) {
-	now := l.now()
-	l.next.Compute(key, func(due time.Time, found bool) (time.Time, otter.ComputeOp) {
-		if !found || due.Before(now) {
-			due = now
-		}
-		wait = due.Sub(now) - l.burst
-		if wait > 0 {
-			return due, otter.CancelOp
-		}
-		return due.Add(l.interval), otter.WriteOp
-	})
-	if wait > 0 {
+	b, found := l.buckets.GetIfPresent(key)
+	if !found {
+		b, _ = l.buckets.SetIfAbsent(key, &bucket{})
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now, due := l.now(), b.due
+	if due.Before(now) {
+		due = now
+	}
+	if wait = due.Sub(now) - l.burst; wait > 0 {
 		return wait, false
 	}
+	b.due = due.Add(l.interval)
 	return 0, true
 }
 
 // Wait tells, without spending anything, how long key must wait for its next
 // event; zero means that Take would succeed.
 func (l *Limiter) Wait(key string) time.Duration {
-	due, found := l.next.GetIfPresent(key)
+	b, found := l.buckets.GetIfPresent(key)
 	if !found {
 		return 0
 	}
-	return max(0, due.Sub(l.now())-l.burst)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(0, b.due.Sub(l.now())-l.burst)
 }

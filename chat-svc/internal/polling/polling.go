@@ -7,6 +7,7 @@ package polling
 import (
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -64,11 +65,13 @@ type Limiter struct {
 	started  time.Time
 
 	refusals *ratelimit.Limiter
-	advices  *otter.Cache[string, advice]
+	advices  *otter.Cache[string, *advice]
 }
 
-// advice is what an account was told last.
+// advice is what an account was told last; the zero advice is nothing. It is
+// changed in place: the cache would make an entry anew for every poll.
 type advice struct {
+	mu   sync.Mutex
 	base time.Duration
 	next time.Time
 }
@@ -78,7 +81,7 @@ func New(settings Settings, deps Deps) *Limiter {
 	return &Limiter{
 		Deps: deps, settings: settings, started: deps.Now(),
 		refusals: ratelimit.New(1/floor.Seconds(), settings.Burst, remembered, deps.Now),
-		advices:  otter.Must(&otter.Options[string, advice]{MaximumSize: remembered}),
+		advices:  otter.Must(&otter.Options[string, *advice]{MaximumSize: remembered}),
 	}
 }
 
@@ -97,18 +100,20 @@ type Verdict struct {
 // when there is room for it, and counted when it ends (Spend). A refusal
 // advises; otherwise Answer does.
 func (l *Limiter) Admit(account string, waits bool) Verdict {
-	told, known := l.advices.GetIfPresent(account)
-	v := Verdict{Early: known && l.Now().Before(told.next)}
+	told := l.told(account)
+	told.mu.Lock()
+	defer told.mu.Unlock()
+	v := Verdict{Early: l.Now().Before(told.next)}
 	if waits {
 		v.Refused = l.refusals.Wait(account) > 0
 	} else {
 		_, admitted := l.refusals.Take(account)
 		v.Refused = !admitted
 	}
-	if !v.Refused {
-		return v
+	if v.Refused {
+		l.tell(&v, told, max(told.base, l.settings.MinInterval))
 	}
-	return l.tell(v, account, max(told.base, l.settings.MinInterval), known)
+	return v
 }
 
 // Spend counts a poll that has waited.
@@ -116,29 +121,39 @@ func (l *Limiter) Spend(account string) { l.refusals.Take(account) }
 
 // Answer advises an account whose poll found something, or nothing.
 func (l *Limiter) Answer(v Verdict, account string, found bool) Verdict {
-	told, known := l.advices.GetIfPresent(account)
+	told := l.told(account)
+	told.mu.Lock()
+	defer told.mu.Unlock()
 	base := l.settings.MinInterval
-	if known && !found {
-		base = min(time.Duration(float64(told.base)*growth), l.settings.MaxInterval)
+	if !found {
+		base = min(max(base, time.Duration(float64(told.base)*growth)), l.settings.MaxInterval)
 	}
-	return l.tell(v, account, base, known)
+	l.tell(&v, told, base)
+	return v
+}
+
+func (l *Limiter) told(account string) *advice {
+	told, known := l.advices.GetIfPresent(account)
+	if !known {
+		told, _ = l.advices.SetIfAbsent(account, &advice{})
+	}
+	return told
 }
 
 // tell makes the instant of an advice. It is made when the answer is, not when
 // the poll came: what was drawn from the bucket was drawn before.
-func (l *Limiter) tell(v Verdict, account string, base time.Duration, known bool) Verdict {
+func (l *Limiter) tell(v *Verdict, told *advice, base time.Duration) {
 	now := l.Now()
 	interval := min(time.Duration(float64(base)*l.Load()), l.settings.MaxInterval)
 	share := spread
-	if !known && now.Sub(l.started) < l.settings.MaxInterval {
+	if told.next.IsZero() && now.Sub(l.started) < l.settings.MaxInterval {
 		share = 1 // after a start everybody comes at once, and is sent back over time
 	}
 	interval += time.Duration(l.Random() * share * float64(interval))
 	// Clients are told milliseconds: rounded down, a second would be less.
 	v.Next = now.Add(interval + time.Millisecond - 1).Truncate(time.Millisecond)
 	v.Interval = v.Next.Sub(now)
-	l.advices.Set(account, advice{base: base, next: v.Next})
-	return v
+	told.base, told.next = base, v.Next
 }
 
 // Seconds is the interval in whole seconds, rounded up.

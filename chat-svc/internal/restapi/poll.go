@@ -92,7 +92,9 @@ func kindOf(c *fiber.Ctx) string {
 func (a *API) advise(c *fiber.Ctx, poll *Poll, v polling.Verdict) {
 	header := &c.Response().Header
 	header.Set("X-Min-Poll-Interval", strconv.Itoa(v.Seconds()))
-	header.SetBytesV("X-Next-Poll-After", v.Next.UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z"))
+	const instant = "2006-01-02T15:04:05.000Z"
+	var text [len(instant)]byte
+	header.SetBytesV("X-Next-Poll-After", v.Next.UTC().AppendFormat(text[:0], instant))
 	poll.Advice = v.Interval
 	a.polls.Report(*poll)
 }
