@@ -1,7 +1,6 @@
 package chatsvc_test
 
 import (
-	"crypto/rand"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"chatplatform.io/svckit/svctest"
-	"chatplatform.io/svckit/token"
 )
 
 func TestCreateGroup(t *testing.T) {
@@ -262,19 +260,6 @@ func TestListConversations(t *testing.T) {
 	}
 	require.Equal(t, []string{made[1], made[4], made[3], made[2], made[0]}, walked)
 
-	first := p.bob.want(t, 200, "GET", "/api/conversations?limit=1", nil).Text("cursor")
-	for name, query := range map[string]string{
-		"limit zero": "limit=0", "limit negative": "limit=-1", "limit no number": "limit=ten",
-		"cursor of nobody": "cursor=nonsense", "cursor cut short": "cursor=" + first[:len(first)-1],
-	} {
-		p.bob.want(t, 400, "GET", "/api/conversations?"+query, nil, svctest.BadRequest())
-		p.ann.want(t, 400, "GET", "/api/conversations/"+made[0]+"/messages?"+query, nil, svctest.BadRequest())
-		_ = name
-	}
-	answer := p.ann.want(t, 400, "GET", "/api/conversations?cursor="+first, nil)
-	require.Equal(t, "INVALID_CURSOR", answer.Text("error.code"), "a cursor belongs to its account")
-	p.bob.want(t, 400, "GET", "/api/conversations/"+made[0]+"/messages?cursor="+first, nil)
-	p.bob.want(t, 200, "GET", "/api/conversations?limit=1000", nil)
 }
 
 // A conversation that becomes active during a walk moves to the first page;
@@ -292,87 +277,4 @@ func TestWalkOverActiveConversations(t *testing.T) {
 	require.Equal(t, made[2], rest.Text("conversations.0.conversation_id"))
 	require.Equal(t, made[0], rest.Text("conversations.1.conversation_id"))
 	require.Equal(t, false, rest.Get("has_more"))
-}
-
-// Every operation of the document refuses who has no token, a token without
-// the scope, and, where it is about a conversation, a stranger.
-func TestStrangers(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t)
-	conversation := p.ann.group(t, p.bob.id)
-	sent := p.ann.say(t, conversation, "between us").Text("message_id")
-	bodies := map[string]any{
-		"POST /api/messages":             object{"conversation_id": conversation, "content": "let me in"},
-		"PUT /api/messages/{message_id}": object{"content": "let me in"},
-		"POST /api/conversations":        object{"type": "group", "members": []string{}},
-		"POST /api/blocks":               object{"type": "group", "target_id": conversation},
-
-		"PUT /api/conversations/{conversation_id}":           object{"name": "Mine"},
-		"POST /api/conversations/{conversation_id}/members":  object{"agent_id": p.eve.id},
-		"PUT /api/conversations/{conversation_id}/role":      object{"agent_id": p.bob.id, "role": "admin"},
-		"POST /api/conversations/{conversation_id}/transfer": object{"agent_id": p.eve.id},
-		"POST /api/conversations/{conversation_id}/read":     object{"up_to": sent},
-	}
-	block := p.ann.block(t, p.eve.id)
-	unscoped := person{p.eve.Client, p.eve.id, p.auth.token(t, p.eve.id, token.PresenceUpdate, token.LLMChat)}
-	checked := 0
-	for _, operation := range document.Operations() {
-		method, pattern, _ := strings.Cut(operation, " ")
-		if pattern == "/health" {
-			continue
-		}
-		checked++
-		path := strings.NewReplacer("{conversation_id}", conversation, "{message_id}", sent, "{agent_id}", p.bob.id, "{block_id}", block).Replace(pattern)
-		body := bodies[operation]
-		require.Equal(t, 401, p.eve.Call(t, method, path, body).Status, "%s without a token", operation)
-		require.Equal(t, 401, p.eve.Call(t, method, path, body, svctest.WithBearer(p.eve.token+"x")).Status, "%s with a broken token", operation)
-		unscoped.want(t, 403, method, path, body)
-		if path != pattern || operation == "POST /api/messages" {
-			answer := p.eve.want(t, 404, method, path, body)
-			require.Equal(t, "NOT_FOUND", answer.Text("error.code"))
-		}
-	}
-	require.Equal(t, 20, checked)
-	require.Empty(t, p.eve.want(t, 200, "GET", "/api/conversations", nil).Get("conversations"))
-}
-
-func TestScopes(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t)
-	conversation := p.ann.group(t)
-	message, deleted := p.ann.say(t, conversation, "x").Text("message_id"), p.ann.say(t, conversation, "x").Text("message_id")
-	calls := map[string]func(person) int{
-		"create": func(who person) int {
-			return who.do(t, "POST", "/api/conversations", object{"type": "group", "members": []string{}}).Status
-		},
-		"list": func(who person) int { return who.do(t, "GET", "/api/conversations", nil).Status },
-		"look": func(who person) int { return who.do(t, "GET", "/api/conversations/"+conversation, nil).Status },
-		"send": func(who person) int {
-			return who.do(t, "POST", "/api/messages", object{"conversation_id": conversation, "content": "x"}).Status
-		},
-		"edit": func(who person) int {
-			text := rand.Text() // unlike the one before
-			return who.do(t, "PUT", "/api/messages/"+message, object{"content": text}).Status
-		},
-		"delete": func(who person) int { return who.do(t, "DELETE", "/api/messages/"+deleted, nil).Status },
-		"read": func(who person) int {
-			return who.do(t, "GET", "/api/conversations/"+conversation+"/messages", nil).Status
-		},
-	}
-	for scope, may := range map[string][]string{
-		token.MessagesRead:       {"read"},
-		token.MessagesWrite:      {"create", "list", "look", "send", "edit", "delete"},
-		token.ConversationsRead:  {"list", "look"},
-		token.ConversationsWrite: {"create", "list", "look"},
-	} {
-		who := person{p.ann.Client, p.ann.id, p.auth.token(t, p.ann.id, scope)}
-		for name, call := range calls {
-			status := call(who)
-			if strings.Contains(strings.Join(may, " "), name) {
-				require.Less(t, status, 300, "%s lets %s", scope, name)
-			} else {
-				require.Equal(t, 403, status, "%s does not let %s", scope, name)
-			}
-		}
-	}
 }

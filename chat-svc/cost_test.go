@@ -1,217 +1,245 @@
 package chatsvc_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
-	chatsvc "chatplatform.io/chat-svc"
 	"chatplatform.io/chat-svc/internal/mongostore"
 	"chatplatform.io/svckit/svctest"
 )
 
-// watched is a place whose database commands are recorded.
-func watched(t *testing.T, environ ...string) (place, *svctest.Commands) {
-	t.Helper()
-	i := install(t)
-	commands := &svctest.Commands{}
-	i.database.Monitors = append(i.database.Monitors, commands.Monitor())
-	client := document.Client(t, i.server(t, environ...).Handler())
-	// The look for closed conversations asks every shard, once a minute.
-	require.Eventually(t, func() bool {
-		return slices.ContainsFunc(commands.Sent("find"), func(c svctest.Command) bool { return c.Collection == "conversations" })
-	}, 10*time.Second, time.Millisecond)
-	commands.Reset()
-	return place{i, i.as(t, client, 1), i.as(t, client, 2), i.as(t, client, 3)}, commands
+// A cost is a request and what it asks of the database: the name and the
+// collection of each command, in their order. A request is written as it is
+// in the document; $words are what stands there, other ones for the repetition.
+type cost struct {
+	what    string
+	request string // who METHOD /path/{parameter} {body}, or who/key with an idempotency key
+	first   string // by a server that knows nothing yet of who asks
+	again   string // the same once more, a list twice more; once where that makes no sense
 }
 
-// names lists the commands sent since the last call, without read marks, which
-// are written behind and together.
-func names(commands *svctest.Commands) []string {
+const once = "-"
+
+// A group of meters has ann as its owner, bob and cat as members and perhaps
+// many more. eve is none of them, and blocks cat.
+type metered struct {
+	people map[string]person // on the server that is watched
+	words  [2]*strings.Replacer
+}
+
+// A meter counts what one server asks of the database. What is there to be
+// asked for was made on another: the first one has heard of it by its feed.
+type meter struct {
+	installation
+	commands         *svctest.Commands
+	registry         *prometheus.Registry
+	watched, another *svctest.Client
+	made             int    // groups so far
+	heard            string // how far the watched server has told what was said
+}
+
+func newMeter(t *testing.T) *meter {
+	t.Helper()
+	m := &meter{installation: install(t), commands: &svctest.Commands{}}
+	m.another = document.Client(t, m.server(t, unlimited, "SEND_BURST=1000").Handler())
+	m.database.Monitors = append(m.database.Monitors, m.commands.Monitor())
+	deps, _ := m.logged(t)
+	m.registry = deps.Observer.Registry
+	m.watched = document.Client(t, m.serverWith(t, deps, unlimited, "SEND_BURST=1000").Handler())
+	p := place{installation: m.installation, ann: m.as(t, m.watched, 1)}
+	p.trusted(t)
+	m.heard = p.ann.messages(t, "").Next
+	return m
+}
+
+// group makes one of a size, with a second one that bob is in, too. Where
+// something was said the checkpoint writes the conversation a second later, and
+// a transaction that changes it may have to be tried twice.
+func (m *meter) group(t *testing.T, size int, speaks bool) metered {
+	t.Helper()
+	m.made++
+	number := func(n int) int { return 10_000*m.made + n }
+	there := func(n int) person { return m.as(t, m.another, number(n)) }
+	g := metered{people: map[string]person{}}
+	ids := map[string]string{}
+	for n, name := range []string{"ann", "bob", "cat", "eve", "dan", "fay"} {
+		g.people[name] = m.as(t, m.watched, number(n))
+		ids[name] = g.people[name].id
+	}
+	ann, bob := there(0), there(1)
+	members := []string{bob.id, ids["cat"]}
+	for n := range size - 3 {
+		members = append(members, agent(number(100+n)))
+	}
+	ann.group(t, bob.id)
+	group := ann.group(t, members...)
+	before := bob.messages(t, "").Next
+	said := []string{"", ""}
+	for n := range said {
+		if speaks {
+			said[n] = ann.say(t, group, "x").Text("message_id")
+		}
+	}
+	blocks := []string{bob.block(t, ids["dan"]), bob.block(t, ids["fay"])}
+	there(3).block(t, ids["cat"])
+	for turn := range g.words {
+		g.words[turn] = strings.NewReplacer(
+			"{conversation_id}", group, "$group", group, "{message_id}", said[turn], "$message", said[turn],
+			"{agent_id}", members[1-turn], "$bob", bob.id, "$cat", ids["cat"], "{block_id}", blocks[turn],
+			"$stranger", []string{ids["dan"], ids["fay"]}[turn], "$eve", ids["eve"], "$turn", fmt.Sprint(turn), "$before", before,
+			"$all", cursorOf(t, bob, "/api/messages", "cursor"), "$one", cursorOf(t, bob, "/api/conversations/"+group+"/messages", "cursor"),
+			"$conversations", cursorOf(t, bob, "/api/conversations", "cursor"),
+			"$members", cursorOf(t, bob, "/api/conversations/"+group+"/members", "cursor"),
+			"$blocks", cursorOf(t, bob, "/api/blocks", "next_cursor"), "$next", bob.messages(t, "").Next,
+		)
+	}
+	m.hear(t)
+	return g
+}
+
+func cursorOf(t *testing.T, who person, path, field string) string {
+	t.Helper()
+	return who.want(t, 200, "GET", path+"?limit=1", nil).Text(field)
+}
+
+// hear waits until the watched server has heard of all that was made.
+func (m *meter) hear(t *testing.T) {
+	t.Helper()
+	said := m.as(t, m.another, 1).want(t, 201, "POST", "/api/messages", object{"recipient_agent_id": agent(2), "content": "x"})
+	watcher := m.as(t, m.watched, 1)
+	require.Eventually(t, func() bool {
+		answer := watcher.do(t, "GET", "/api/messages?wait=5&after="+m.heard, nil)
+		if answer.Status != 200 { // the feed is late
+			return false
+		}
+		m.heard = answer.Text("next")
+		return strings.Contains(string(answer.Body), said.Text("message_id"))
+	}, 30*time.Second, time.Millisecond)
+}
+
+// distrusted counts the lists for which memory was not trusted so far.
+func (m *meter) distrusted(t *testing.T) (sum float64) {
+	t.Helper()
+	families, err := m.registry.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if family.GetName() == "chat_poll_fallback_total" {
+				sum += metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// count makes a request and gives what it asks of the database.
+func (m *meter) count(t *testing.T, g metered, turn int, request string) string {
+	t.Helper()
+	who, method, path, body := parts(g.words[turn].Replace(request))
+	who, key, keyed := strings.Cut(who, "/")
+	var opts []svctest.Option
+	if body != "" {
+		opts = append(opts, svctest.WithRaw("application/json", []byte(body)))
+	}
+	if keyed {
+		opts = append(opts, svctest.WithHeader("Idempotency-Key", key))
+	}
+	m.commands.Reset()
+	answer := g.people[who].do(t, method, path, nil, opts...)
+	require.Less(t, answer.Status, 500, "%s", answer.Body)
 	var sent []string
-	for _, command := range commands.Sent() {
-		name := command.Name + " " + command.Collection
-		if command.Name != "update" && command.Comment == "" && command.Collection != "" {
-			sent = append(sent, name)
+	for _, c := range m.commands.Sent() {
+		if c.Collection == "" || c.Comment != "" || behind(c, g.people["bob"].id) { // the first is the end of a transaction
+			continue
+		}
+		sent = append(sent, c.Name+" "+c.Collection)
+		require.True(t, c.Carries(shardKey(c.Collection)...), "%s %s misses the shard key", c.Name, c.Collection)
+	}
+	return strings.Join(sent, ", ")
+}
+
+func parts(request string) (who, method, path, body string) {
+	who, request, _ = strings.Cut(request, " ")
+	method, request, _ = strings.Cut(request, " ")
+	path, body, _ = strings.Cut(request, " ")
+	return who, method, path, body
+}
+
+func shardKey(collection string) []string {
+	for _, c := range mongostore.Schema().Collections {
+		if c.Name == collection {
+			return c.ShardKey
 		}
 	}
-	commands.Reset()
-	return sent
+	return nil
 }
 
-// settle lets the feed tell everything so far; after that the server knows of a
-// member's rights, and reads them no more.
-func (p person) settle(t *testing.T, conversation string) {
-	t.Helper()
-	next := p.messages(t, "").Next
-	p.say(t, conversation, "settling")
-	require.Eventually(t, func() bool {
-		answer := p.do(t, "GET", "/api/messages?after="+next, nil)
-		return answer.Status == 200 && len(answer.Get("messages").([]any)) > 0
-	}, 20*time.Second, 5*time.Millisecond)
-	p.say(t, conversation, "settled")
-}
-
-func TestASendCostsTheSameWhateverTheMembers(t *testing.T) {
-	t.Parallel()
-	p, commands := watched(t)
-	many := make([]string, 499)
-	for n := range many {
-		many[n] = agent(1000 + n)
-	}
-	costs := map[string][]string{}
-	for name, conversation := range map[string]string{"2 members": p.ann.group(t, p.bob.id), "500 members": p.ann.group(t, many...)} {
-		p.ann.settle(t, conversation)
-		names(commands)
-		p.ann.say(t, conversation, "hello")
-		costs[name] = names(commands)
-	}
-	require.Equal(t, []string{"insert messages"}, costs["2 members"])
-	require.Equal(t, costs["2 members"], costs["500 members"])
-}
-
-func TestAPageIsOneQuery(t *testing.T) {
-	t.Parallel()
-	p, commands := watched(t)
-	conversation := p.ann.group(t, p.bob.id)
-	path := "/api/conversations/" + conversation + "/messages?limit=3&cursor="
-	page := []string{"find messages"}
-	for range 8 {
-		p.ann.say(t, conversation, "x")
-	}
-	p.bob.settle(t, conversation)
-	p.bob.want(t, 200, "GET", path, nil) // from now on bob's lists are in memory
-	p.ann.say(t, conversation, "something new")
-	names(commands)
-	cursor := p.bob.want(t, 200, "GET", path, nil).Text("cursor")
-	require.Equal(t, page, names(commands), "the first page")
-	p.bob.want(t, 200, "GET", path+cursor, nil)
-	require.Equal(t, page, names(commands), "a page by cursor")
-	p.bob.want(t, 200, "GET", "/api/conversations", nil)
-	p.bob.want(t, 200, "GET", "/api/messages", nil)
-	names(commands)
-	p.bob.want(t, 200, "GET", "/api/conversations", nil)
-	require.Equal(t, []string{"find conversations"}, names(commands), "a list of conversations")
-	p.ann.say(t, conversation, "something newer")
-	names(commands)
-	p.bob.want(t, 200, "GET", "/api/messages", nil)
-	require.Equal(t, page, names(commands), "a page over all conversations, of which one is active")
-	require.Eventually(t, func() bool { // once the feed, too, has told of what was said
-		names(commands)
-		p.bob.want(t, 200, "GET", "/api/messages", nil)
-		return len(names(commands)) == 0
-	}, 20*time.Second, 10*time.Millisecond, "an empty poll")
-	next := p.bob.want(t, 200, "GET", "/api/messages", nil).Text("next")
-	names(commands)
-	p.bob.want(t, 200, "GET", "/api/messages?after="+next, nil)
-	require.Empty(t, names(commands), "nothing new")
-}
-
-// A change to a message is one look at it and one write, and a repeat or a
-// refusal no more than the look.
-func TestAChangeIsALookAndAWrite(t *testing.T) {
-	t.Parallel()
-	p, commands := watched(t)
-	conversation := p.ann.group(t, p.bob.id)
-	sent := p.ann.say(t, conversation, "x")
-	tests := []struct {
-		name    string
-		who     person
-		method  string
-		body    any
-		written bool
-	}{
-		{"an edit", p.ann, "PUT", object{"content": "y"}, true},
-		{"a second edit", p.ann, "PUT", object{"content": "z"}, true},
-		{"an edit that changes nothing", p.ann, "PUT", object{"content": "z"}, false},
-		{"an edit of another's", p.bob, "PUT", object{"content": "y"}, false},
-		{"a deletion of another's", p.bob, "DELETE", nil, false},
-		{"a deletion", p.ann, "DELETE", nil, true},
-		{"a second deletion", p.ann, "DELETE", nil, false},
-		{"a withdrawal", p.ann, "DELETE", withdrawal(), true},
-		{"a second withdrawal", p.ann, "DELETE", withdrawal(), false},
-		{"an edit of nothing", p.ann, "PUT", object{"content": "y"}, false},
-	}
-	for _, tt := range tests {
-		commands.Reset()
-		answer := tt.who.do(t, tt.method, messagePath(sent), tt.body)
-		var names []string
-		for _, command := range commands.Sent("find", "update", "findAndModify", "insert", "delete", "aggregate") {
-			if command.Collection == "messages" {
-				names = append(names, command.Name)
-			}
-		}
-		want := []string{"find"}
-		if tt.written {
-			want = append(want, "update")
-		}
-		require.Equal(t, want, names, "%s: %d", tt.name, answer.Status)
-	}
-}
-
-// Every command but those of transactions' ends and sessions names the shard
-// key of its collection.
-func TestEveryQueryCarriesTheShardKey(t *testing.T) {
-	t.Parallel()
-	p, commands := watched(t)
-	key := svctest.WithHeader("Idempotency-Key", "k")
-	body := object{"type": "group", "members": []string{p.bob.id}}
-	conversation := p.ann.want(t, 201, "POST", "/api/conversations", body, key).Text("conversation_id")
-	p.ann.want(t, 201, "POST", "/api/conversations", body, key)
-	p.ann.want(t, 400, "POST", "/api/conversations", object{"type": "group", "members": []string{nobody()}}, svctest.WithHeader("Idempotency-Key", "r"))
-	many := make([]string, 1200)
-	for n := range many {
-		many[n] = agent(1000 + n)
-	}
-	crowd := p.ann.group(t, many...)
-	p.ann.unblock(t, p.ann.block(t, p.eve.id))
-	first := p.ann.say(t, conversation, "one", key).Text("message_id")
-	p.ann.say(t, conversation, "one", key)
-	p.bob.want(t, 201, "POST", "/api/messages", object{
-		"conversation_id": conversation, "content": "two", "in_reply_to": first, "mention": []string{p.ann.id},
+// behind reports whether a command writes the read marks of senders, which
+// happens after the answer, and not that of a reader.
+func behind(c svctest.Command, reader string) bool {
+	return c.Name == "update" && c.Collection == "memberships" && !slices.ContainsFunc(c.Filters, func(filter bson.Raw) bool {
+		return filter.Lookup("a").StringValue() == reader
 	})
-	p.bob.want(t, 201, "POST", "/api/messages", object{"recipient_agent_id": p.ann.id, "content": "three"})
-	p.ann.want(t, 200, "PUT", "/api/messages/"+first, object{"content": "edited"})
-	p.ann.want(t, 200, "DELETE", "/api/messages/"+first, nil)
-	p.ann.want(t, 200, "DELETE", "/api/messages/"+first, withdrawal())
-	p.ann.want(t, 400, "POST", "/api/messages", object{"conversation_id": conversation, "content": "x", "in_reply_to": first}, svctest.WithHeader("Idempotency-Key", "new"))
-	for _, path := range []string{"", "?limit=1", "/" + conversation, "/" + crowd, "/" + conversation + "/messages"} {
-		p.ann.want(t, 200, "GET", "/api/conversations"+path, nil)
-	}
-
-	keys := map[string][]string{}
-	for _, collection := range mongostore.Schema().Collections {
-		keys[collection.Name] = collection.ShardKey
-	}
-	delete(keys, "feed") // no request asks it
-	seen := map[string]bool{}
-	for _, command := range commands.Sent() {
-		shardKey, ours := keys[command.Collection]
-		if ours {
-			seen[command.Collection] = true
-			require.True(t, command.Carries(shardKey...), "%s %s: %s", command.Name, command.Collection, command.Filters)
-		}
-	}
-	require.Len(t, seen, len(keys), "every collection was used: %v", seen)
 }
 
-func TestRoutesAreTheDocuments(t *testing.T) {
-	t.Parallel()
-	routes := chatsvc.Routes(install(t).server(t))
-	for n, route := range routes {
-		for strings.Contains(route, ":") {
-			before, rest, _ := strings.Cut(route, ":")
-			parameter, after, more := strings.Cut(rest, "/")
-			route = before + "{" + parameter + "}"
-			if more {
-				route += "/" + after
+// hold counts in groups of some sizes. When the machine is too slow for the
+// feed to be trusted, which is counted too, a request is looked at again.
+func (m *meter) hold(t *testing.T, tt cost, sizes ...int) {
+	t.Helper()
+	for _, size := range sizes {
+		first, again := "", ""
+		for range 5 {
+			distrusted := m.distrusted(t)
+			g := m.group(t, size, strings.Contains(tt.request, "message"))
+			first, again = m.count(t, g, 0, tt.request), once
+			if tt.again != once {
+				again = m.count(t, g, 1, tt.request)
+			}
+			if strings.Contains(tt.request, " GET ") {
+				again = m.count(t, g, 1, tt.request)
+			}
+			if m.distrusted(t) == distrusted {
+				break
 			}
 		}
-		routes[n] = route
+		require.Equal(t, tt.first, first, "first, among %d", size)
+		require.Equal(t, tt.again, again, "again, among %d", size)
 	}
-	slices.Sort(routes)
-	require.Equal(t, document.Operations(), routes)
+}
+
+// Whatever the members of a group, a request asks the same of the database,
+// and every query goes to one shard.
+func TestCosts(t *testing.T) {
+	t.Parallel()
+	m := newMeter(t)
+	seen := map[string]bool{}
+	for _, tt := range append(costs(), closing()) {
+		t.Run(tt.what, func(t *testing.T) {
+			if tt == closing() { // of larger ones most is done later
+				m.hold(t, tt, 3)
+				return
+			}
+			m.hold(t, tt, 3, 520)
+		})
+		for command := range strings.SplitSeq(tt.first, ", ") {
+			_, collection, _ := strings.Cut(command, " ")
+			seen[collection] = true
+		}
+		_, method, path, _ := parts(tt.request)
+		path, _, _ = strings.Cut(path, "?")
+		seen[method+" "+path] = true
+	}
+	for _, operation := range document.Operations() {
+		require.True(t, seen[operation], "nothing counts %s", operation)
+	}
+	for _, c := range mongostore.Schema().Collections {
+		require.True(t, seen[c.Name] || c.Name == "feed", "nothing asks %s", c.Name)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,4 +149,22 @@ func newPlace(t *testing.T, environ ...string) place {
 	i := install(t)
 	client := document.Client(t, i.server(t, environ...).Handler())
 	return place{i, i.as(t, client, 1), i.as(t, client, 2), i.as(t, client, 3)}
+}
+
+func TestRoutesAreTheDocuments(t *testing.T) {
+	t.Parallel()
+	routes := chatsvc.Routes(install(t).server(t))
+	for n, route := range routes {
+		for strings.Contains(route, ":") {
+			before, rest, _ := strings.Cut(route, ":")
+			parameter, after, more := strings.Cut(rest, "/")
+			route = before + "{" + parameter + "}"
+			if more {
+				route += "/" + after
+			}
+		}
+		routes[n] = route
+	}
+	slices.Sort(routes)
+	require.Equal(t, document.Operations(), routes)
 }

@@ -52,6 +52,19 @@ func (p place) trusted(t *testing.T) {
 	}, 20*time.Second, 10*time.Millisecond)
 }
 
+// settle lets the feed tell everything so far; after that the server knows of a
+// member's rights, and reads them no more.
+func (p person) settle(t *testing.T, conversation string) {
+	t.Helper()
+	next := p.messages(t, "").Next
+	p.say(t, conversation, "settling")
+	require.Eventually(t, func() bool {
+		answer := p.do(t, "GET", "/api/messages?after="+next, nil)
+		return answer.Status == 200 && len(answer.Get("messages").([]any)) > 0
+	}, 20*time.Second, 5*time.Millisecond)
+	p.say(t, conversation, "settled")
+}
+
 func TestMessagesOfAllConversations(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

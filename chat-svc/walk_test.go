@@ -118,6 +118,16 @@ func TestWalksNeitherSkipNorRepeat(t *testing.T) {
 	others.Wait()
 }
 
+// watched is a place whose database commands are recorded.
+func watched(t *testing.T, environ ...string) (place, *svctest.Commands) {
+	t.Helper()
+	i := install(t)
+	commands := &svctest.Commands{}
+	i.database.Monitors = append(i.database.Monitors, commands.Monitor())
+	client := document.Client(t, i.server(t, environ...).Handler())
+	return place{i, i.as(t, client, 1), i.as(t, client, 2), i.as(t, client, 3)}, commands
+}
+
 // However many messages in a row were withdrawn, a page reads past them, by
 // three queries at most.
 func TestPagesReadPastWithdrawnMessages(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 
 // beside is the comment of commands that no request waits for, so that the
 // database's log and profiler tell them apart.
-const beside = "feed"
+const beside = "beside requests"
 
 // leaseID is the document of the collection feed that names who writes the
 // checkpoint.

@@ -56,7 +56,7 @@ func (s *Store) removeChunk(ctx context.Context, c id.Conversation) (int, error)
 func (s *Store) Unswept(ctx context.Context, limit int) ([]id.Conversation, error) {
 	docs, err := findAll[conversationDoc](ctx, s.db.Collection(conversations),
 		bson.D{{Key: "sweep", Value: true}},
-		options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}).SetLimit(int64(limit)))
+		options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}).SetLimit(int64(limit)).SetComment(beside))
 	if err != nil {
 		return nil, fmt.Errorf("find closed conversations: %w", err)
 	}

@@ -156,9 +156,13 @@ func findOne[T any](ctx context.Context, c *mongo.Collection, filter bson.D, o .
 	return doc, mongodb.Fault(err)
 }
 
+// batch is how many documents the database sends in one answer: the most that
+// a request asks for. Its own way is 101 at first.
+const batch = 5000
+
 // findAll decodes every document of a filter; callers bound the number.
 func findAll[T any](ctx context.Context, c *mongo.Collection, filter bson.D, o ...options.Lister[options.FindOptions]) ([]T, error) {
-	cursor, err := c.Find(ctx, filter, o...)
+	cursor, err := c.Find(ctx, filter, append(o, options.Find().SetBatchSize(batch))...)
 	if err != nil {
 		return nil, mongodb.Fault(err)
 	}

@@ -123,13 +123,29 @@ type metadata struct {
 }
 
 type conversationDetail struct {
-	conversationSummary
-	CreatorID   id.Account      `json:"creator_id"`
-	Members     []member        `json:"members"`
-	MemberCount int             `json:"member_count"`
-	Status      string          `json:"status"`
-	Metadata    metadata        `json:"metadata"`
-	CreatedAt   httpserver.Time `json:"created_at"`
+	ConversationID string           `json:"conversation_id"`
+	Type           chat.Type        `json:"type"`
+	Name           string           `json:"name"`
+	CreatorID      id.Account       `json:"creator_id"`
+	Members        []member         `json:"members"`
+	Status         string           `json:"status"`
+	Metadata       metadata         `json:"metadata"`
+	LastMessageAt  *httpserver.Time `json:"last_message_at"`
+	CreatedAt      httpserver.Time  `json:"created_at"`
+	UpdatedAt      httpserver.Time  `json:"updated_at"`
+	MemberCount    int              `json:"member_count"`
+	LastSeq        int64            `json:"last_seq"`
+	UnreadCount    int64            `json:"unread_count"`
+}
+
+func showDetail(d chat.Detail) conversationDetail {
+	s := summary(d.View)
+	return conversationDetail{
+		ConversationID: s.ConversationID, Type: s.Type, Name: s.Name,
+		CreatorID: d.Creator, Members: shownMembers(d.Members), Status: "active", Metadata: metadata(d.Metadata),
+		LastMessageAt: s.LastMessageAt, CreatedAt: httpserver.Time(d.CreatedAt), UpdatedAt: s.UpdatedAt,
+		MemberCount: d.MemberCount, LastSeq: s.LastSeq, UnreadCount: s.UnreadCount,
+	}
 }
 
 func (a *API) getConversation(c *fiber.Ctx) error {
@@ -141,10 +157,5 @@ func (a *API) getConversation(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	shown := conversationDetail{
-		conversationSummary: summary(detail.View), CreatorID: detail.Creator,
-		Members: shownMembers(detail.Members), MemberCount: detail.MemberCount,
-		Status: "active", Metadata: metadata(detail.Metadata), CreatedAt: httpserver.Time(detail.CreatedAt),
-	}
-	return c.JSON(shown)
+	return c.JSON(showDetail(detail))
 }

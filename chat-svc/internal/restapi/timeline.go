@@ -125,15 +125,18 @@ func (a *API) nextText(account id.Account, n chat.Next) (string, error) {
 	return a.cursors.Encode(afterList, string(account), nextBytesOf(n))
 }
 
+// errAfter refuses what is no next of this account.
+var errAfter = paging.ErrCursor.Say("after: this token is not one that a list gave you; start again from a list.").With("field", "after")
+
 // catchUp answers ?after=.
 func (a *API) catchUp(c *fiber.Ctx, only *id.Conversation, q messageQuery) error {
 	var t nextBytes
 	if err := a.cursors.Decode(afterList, string(caller(c)), q.after, &t); err != nil {
-		return err
+		return errAfter.Because(err)
 	}
 	next, err := t.next()
 	if err != nil {
-		return paging.ErrCursor.Because(err)
+		return errAfter.Because(err)
 	}
 	ctx := c.UserContext()
 	if q.wait > 0 {
