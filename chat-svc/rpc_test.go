@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -136,7 +135,7 @@ func TestBothDoorsLeadToTheSameMessages(t *testing.T) {
 	require.Equal(t, true, rest.Get("messages.2.deleted"))
 	deleted := p.bob.result(t, "getChatHistory", object{"chat_id": chat})
 	require.Equal(t, true, deleted.Get("result.items.2.deleted"))
-	require.Equal(t, "", deleted.Get("result.items.2.content"))
+	require.Empty(t, deleted.Text("result.items.2.content"))
 	p.bob.want(t, 200, "DELETE", "/api/messages/"+command.Text("message_id"), withdrawal())
 	require.Len(t, p.bob.result(t, "getChatHistory", object{"chat_id": chat}).Get("result.items"), 2, "what is withdrawn is left out")
 }
@@ -164,7 +163,7 @@ func TestRepeatsOfASendByEitherDoor(t *testing.T) {
 	p.ann.result(t, "deleteMessages", object{"message_ids": []string{first.Text("result.id")}})
 	gone := p.ann.result(t, "sendMessage", body)
 	require.Equal(t, true, gone.Get("result.deleted"), "a repeat answers the message as it is by then")
-	require.Equal(t, "", gone.Get("result.content"))
+	require.Empty(t, gone.Text("result.content"))
 	p.ann.want(t, 200, "DELETE", "/api/messages/msg_"+first.Text("result.id"), withdrawal())
 	gone = p.ann.result(t, "sendMessage", body)
 	require.Equal(t, true, gone.Get("result.deleted"))
@@ -302,49 +301,4 @@ func TestDirectChatsMeet(t *testing.T) {
 			require.Equal(t, first, <-met, fmt.Sprint(n))
 		}
 	}
-}
-
-// What the published examples answer, byte by byte: fields, their order, and
-// what is left out.
-func TestRPCExamples(t *testing.T) {
-	t.Parallel()
-	p, clock := newStill(t)
-	show := func(who person) string {
-		return fmt.Sprintf(`{"username":%q,"kind":"agent","display_name":%q,"agent_id":%q}`, who.name(), who.name(), who.id)
-	}
-	started := p.ann.result(t, "startChat", object{"user_ids": []string{p.bob.name(), p.eve.name()}})
-	chat := started.Text("result.id")
-	conversation := func(title string, unread int) string {
-		return fmt.Sprintf(`{"id":%q,"kind":"group",%s"participants":[%s,%s,%s],"participant_count":3,"updated_at":%q,"unread_count":%d}`,
-			chat, title, show(p.ann), show(p.bob), show(p.eve), clock, unread)
-	}
-	require.Equal(t, `{"ok":true,"result":`+conversation("", 0)+`}`, string(started.Body))
-	require.Equal(t, `{"ok":true,"result":{"items":[`+conversation("", 0)+`]}}`, string(p.bob.result(t, "getChats", nil).Body))
-	require.Equal(t, `{"ok":true,"result":{"items":[]}}`, string(p.as(t, p.ann.Client, 9).result(t, "getChats", nil).Body))
-
-	clock.advance(time.Minute)
-	p.ann.want(t, 200, "PUT", "/api/conversations/conv_"+chat, object{"name": "Mafold Council"})
-	first := p.ann.result(t, "sendMessage", object{"chat_id": chat, "text": "Hello", "client_msg_id": "k"})
-	message := fmt.Sprintf(`{"id":%q,"conversation_id":%q,"sender":%s,"content":"Hello","seq":1,"created_at":%q`, first.Text("result.id"), chat, show(p.ann), clock)
-	require.Equal(t, `{"ok":true,"result":`+message+`,"client_msg_id":"k"}}`, string(first.Body))
-	second := p.eve.result(t, "sendMessage", object{"chat_id": chat, "text": "Hi", "reply_to_message_id": first.Text("result.id")})
-	titled := conversation(`"title":"Mafold Council",`, 2)
-	require.Equal(t, `{"ok":true,"result":{"items":[`+titled+`]}}`, string(p.bob.result(t, "getChats", nil).Body))
-	require.Equal(t, `{"ok":true,"result":`+titled+`}`, string(p.bob.result(t, "getChat", object{"chat_id": chat}).Body))
-	require.Equal(t, fmt.Sprintf(`{"ok":true,"result":{"items":[{"id":%q,"conversation_id":%q,"sender":%s,"content":"Hi","seq":2,"created_at":%q,"reply_to_message_id":%q}],"next_cursor":%q}}`,
-		second.Text("result.id"), chat, show(p.eve), clock, first.Text("result.id"), second.Text("result.id")),
-		string(p.bob.result(t, "getChatHistory", object{"chat_id": chat, "limit": 1}).Body))
-	require.Equal(t, `{"ok":true,"result":{"items":[`+message+`}]}}`,
-		string(p.bob.result(t, "getChatHistory", object{"chat_id": chat, "before": second.Text("result.id")}).Body))
-	require.Equal(t, `{"ok":true,"result":{"unread_count":0}}`, string(p.bob.result(t, "markRead", object{"chat_id": chat}).Body))
-	require.Equal(t, `{"ok":true,"result":{"deleted":1}}`, string(p.ann.result(t, "deleteMessages", object{"message_ids": []string{first.Text("result.id")}}).Body))
-
-	require.Equal(t, `{"ok":false,"error_code":404,"description":"not_found: There is nothing here that you can see."}`,
-		string(p.ann.rpc(t, "getChat", object{"chat_id": absentChat}).Body))
-	require.Equal(t, `{"ok":false,"error_code":403,"description":"permission_denied: You are not a member of this conversation."}`,
-		string(p.as(t, p.ann.Client, 9).rpc(t, "getChat", object{"chat_id": chat}).Body))
-	require.Equal(t, `{"ok":false,"error_code":400,"description":"invalid_argument: user_ids: must name somebody beside yourself"}`,
-		string(p.ann.rpc(t, "startChat", object{"user_ids": []string{}}).Body))
-	require.Equal(t, `{"ok":false,"error_code":404,"description":"not_found: user_ids: no such account: nobody"}`,
-		string(p.ann.rpc(t, "startChat", object{"user_ids": []string{"nobody"}}).Body))
 }
