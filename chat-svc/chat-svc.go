@@ -102,13 +102,17 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 	if err != nil {
 		return nil, err
 	}
-	s.start()
+	checkpoint, err := mongostore.New(s.db).Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.start(checkpoint)
 	s.wire(directKey, paging.NewCodec(cursorKey, epoch))
 	return s, nil
 }
 
 // start begins what works beside the requests.
-func (s *Server) start() {
+func (s *Server) start(checkpoint events.Position) {
 	s.accounts = accounts.New(s.config.Accounts, accounts.Deps{
 		Service: Name, Logger: s.deps.Observer.Logger, Now: s.deps.Now,
 	})
@@ -119,7 +123,10 @@ func (s *Server) start() {
 	store := mongostore.New(s.db)
 	s.lists = lists.New(store, s.deps.Now)
 	s.rights = chat.NewRights(store, s.deps.Now)
-	s.feed = events.New(store, s.deps.Now, s.deps.Observer.Logger, s.lists.Listen, s.rights.Listen)
+	s.feed = events.New(events.Options{
+		Source: store, Checkpoint: checkpoint, Memory: s.config.EventMemory,
+		Now: s.deps.Now, Logger: s.deps.Observer.Logger,
+	}, s.lists.Listen, s.rights.Listen)
 	s.lists.Hear(s.feed)
 	s.rights.Hear(s.feed)
 	s.followed.Go(func() { s.feed.Run(ctx) })

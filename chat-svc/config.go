@@ -34,6 +34,8 @@ type Config struct {
 	PollBurst       int           `env:"POLL_BURST" envDefault:"5" doc:"Polls in a row that are served before the limit of one a second refuses."`
 	PollMaxWaiting  int64         `env:"POLL_MAX_WAITING" envDefault:"20000" doc:"Most requests of a replica that wait for a message."`
 
+	EventMemory int `env:"EVENT_MEMORY" envDefault:"67108864" doc:"Bytes of the newest events that a replica keeps for who catches up; what is older is read from the database."`
+
 	Accounts accounts.Settings
 	Serving  httpserver.Settings
 	MongoDB  mongodb.Settings
@@ -45,6 +47,9 @@ const limitedAccounts = 100_000
 
 // check refuses limits that would let nobody do anything.
 func (c Config) check() error {
+	if c.EventMemory < 0 {
+		return errors.New("EVENT_MEMORY must not be negative")
+	}
 	if c.SendsPerMinute <= 0 || c.SendBurst < 1 || c.MembersPerGroup < 1 || c.ConversationsPerAccount < 1 {
 		return errors.New("SENDS_PER_MINUTE, SEND_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
 	}

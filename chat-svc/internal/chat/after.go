@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -17,10 +18,10 @@ import (
 	"chatplatform.io/svckit/fault"
 )
 
-// lookBack is how far before a position's time messages are looked for when
-// the feed no longer reaches back to it: a message becomes visible at most
-// this long after the moment that it carries (two deadlines of a batch, and
-// the clocks of replicas).
+// lookBack is how far before a position's time messages behind it may be
+// created: a message becomes visible at most the deadline of a batch (20 s)
+// after the moment that it carries, and that is told by the clock of a replica,
+// which may be 30 s behind the database's. A position has whole seconds.
 const lookBack = time.Minute
 
 // A Next is where exact catch-up goes on: everything that the feed carries
@@ -43,40 +44,58 @@ func (s *Service) After(
 ) (Timeline, error) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
+	// What changes while it is looked closes the channel of the look before:
+	// the first look waits for nothing.
+	var changed <-chan struct{}
 	for {
-		snapshot, err := s.seen(ctx, caller, only, next)
-		if err != nil {
-			return Timeline{}, err
-		}
-		found, err := s.behind(ctx, snapshot.Entries, next, limit)
-		if err == nil {
-			found.Messages, err = s.shownTo(ctx, caller, found.Messages)
-		}
-		if err == nil && len(found.Messages) == 0 && found.More { // all were hidden or withdrawn
-			next = found.Next
-			continue
-		}
-		if err != nil || len(found.Messages) > 0 || wait == 0 {
+		found, changes, err := s.look(ctx, caller, only, next, limit)
+		if err != nil || len(found.Messages) > 0 || wait == 0 && !found.More {
 			return found, err
 		}
-		select {
-		case <-snapshot.Changed:
-		case <-deadline.C:
-			return found, nil
-		case <-ctx.Done():
-			return found, nil
+		next = found.Next
+		if found.More { // all that was found is hidden or withdrawn
+			continue
 		}
+		if changed != nil {
+			select {
+			case <-changed:
+			case <-deadline.C:
+				return found, nil
+			case <-ctx.Done():
+				return found, nil
+			}
+		}
+		changed = changes
 	}
 }
 
-// seen gives the conversations to look into, once the feed has come to next.
-func (s *Service) seen(ctx context.Context, caller id.Account, only *id.Conversation, next Next) (lists.Snapshot, error) {
+// look finds what there is at the moment; changes is closed when what the
+// caller's lists show is changed.
+func (s *Service) look(
+	ctx context.Context, caller id.Account, only *id.Conversation, next Next, limit int,
+) (found Timeline, changes <-chan struct{}, err error) {
+	// First how far to look, then into which conversations: nothing up to there
+	// happened in others.
+	upTo, err := s.Feed.Wait(ctx, next.Position)
+	if err != nil {
+		return found, nil, err
+	}
+	snapshot, err := s.seen(ctx, caller, only)
+	if err != nil {
+		return found, nil, err
+	}
+	if found, err = s.behind(ctx, snapshot.Entries, next, upTo, limit); err != nil {
+		return found, nil, err
+	}
+	found.Messages, err = s.shownTo(ctx, caller, found.Messages)
+	return found, snapshot.Changed, err
+}
+
+// seen gives the conversations to look into.
+func (s *Service) seen(ctx context.Context, caller id.Account, only *id.Conversation) (lists.Snapshot, error) {
 	if reason := s.Feed.Healthy(); reason != "" {
 		s.Distrusted(reason)
 		return lists.Snapshot{}, fault.ErrUnavailable.Say("New messages cannot be told at the moment; try again.")
-	}
-	if err := s.Feed.Wait(ctx, next.Position); err != nil {
-		return lists.Snapshot{}, err
 	}
 	snapshot, err := s.Lists.Of(ctx, caller)
 	if err != nil || only == nil {
@@ -89,72 +108,61 @@ func (s *Service) seen(ctx context.Context, caller id.Account, only *id.Conversa
 	return snapshot, nil
 }
 
-func (s *Service) behind(ctx context.Context, entries []lists.Entry, next Next, limit int) (Timeline, error) {
+func (s *Service) behind(ctx context.Context, entries []lists.Entry, next Next, upTo events.Position, limit int) (Timeline, error) {
 	if next.Walk == nil {
-		if found, ok := s.fromFeed(entries, next, limit); ok {
-			return found, nil
+		if told, ok := s.Feed.Between(next.Position, upTo); ok {
+			return s.fromFeed(told, entries, next, upTo, limit), nil
 		}
 		start := TimelinePosition{At: next.Position.Time().Add(-lookBack)}
-		next = Next{Position: s.Feed.Applied(), Walk: &start}
+		next = Next{Position: upTo, Walk: &start}
 	}
 	return s.fromRows(ctx, entries, next, limit)
 }
 
-// fromFeed takes messages out of the feed's ring; false where it does not
-// reach back.
-func (s *Service) fromFeed(entries []lists.Entry, next Next, limit int) (Timeline, bool) {
+// fromFeed takes messages out of what the feed has told behind next, up to a
+// position.
+func (s *Service) fromFeed(told []events.Event, entries []lists.Entry, next Next, upTo events.Position, limit int) Timeline {
 	mine := make(map[id.Conversation]bool, len(entries))
 	for _, e := range entries {
 		mine[e.Conversation] = true
 	}
-	sent, upTo, ok := s.Feed.Since(next.Position, limit+1, func(e events.Event) bool {
-		return e.Kind == events.MessageSent && mine[e.Conversation] && e.Message.ID.Seq > next.Above[e.Conversation]
-	})
-	if !ok {
-		return Timeline{}, false
-	}
-	found := Timeline{More: len(sent) > limit, Next: Next{Position: upTo}}
-	if found.More {
-		sent = sent[:limit]
-		found.Next.Position = sent[limit-1].Position
-	}
-	if found.Next.Position.Before(next.Position) {
-		found.Next.Position = next.Position
-	}
-	found.Next.Above = stillAbove(next.Above, sent)
-	found.Messages = s.asTheyAre(sent)
-	return found, true
-}
-
-// stillAbove keeps the numbers that the feed has not told yet.
-func stillAbove(numbers map[id.Conversation]int64, sent []events.Event) map[id.Conversation]int64 {
-	still := map[id.Conversation]int64{}
-	for c, seq := range numbers {
-		if !slices.ContainsFunc(sent, func(e events.Event) bool { return e.Conversation == c }) {
-			still[c] = seq
+	found := Timeline{Next: Next{Position: upTo, Above: maps.Clone(next.Above)}}
+	var sent []events.Event
+	for _, e := range told {
+		if e.Kind != events.MessageSent || !mine[e.Conversation] || e.Message.ID.Seq <= next.Above[e.Conversation] {
+			continue
 		}
+		if len(sent) == limit {
+			found.More, found.Next.Position = true, sent[limit-1].Position
+			break
+		}
+		sent = append(sent, e)
 	}
-	return still
+	maps.DeleteFunc(found.Next.Above, func(c id.Conversation, seq int64) bool {
+		return s.Feed.Told(c, seq, found.Next.Position)
+	})
+	found.Messages = asTheyAre(sent, told)
+	return found
 }
 
-// asTheyAre gives the messages with what was changed about them since.
-func (s *Service) asTheyAre(sent []events.Event) []sequence.Message {
-	if len(sent) == 0 {
-		return nil
-	}
+// asTheyAre gives the messages with what was told about them since.
+func asTheyAre(sent, told []events.Event) []sequence.Message {
 	at := make(map[id.Message]int, len(sent))
 	messages := make([]sequence.Message, len(sent))
 	for i, e := range sent {
 		at[e.Message.ID], messages[i] = i, *e.Message
 	}
-	s.Feed.Since(sent[0].Position, len(sent), func(e events.Event) bool {
-		if e.Kind == events.MessageChanged {
-			if i, ok := at[e.Message.ID]; ok {
-				messages[i] = *e.Message
-			}
+	if len(sent) == 0 {
+		return nil
+	}
+	for _, e := range told {
+		if e.Kind != events.MessageChanged {
+			continue
 		}
-		return false
-	})
+		if i, ok := at[e.Message.ID]; ok {
+			messages[i] = *e.Message
+		}
+	}
 	return slices.DeleteFunc(messages, func(m sequence.Message) bool { return m.Withdrawn })
 }
 

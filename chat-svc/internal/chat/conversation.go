@@ -98,16 +98,13 @@ func (s *Service) shown(ctx context.Context, caller id.Account, view View, most 
 }
 
 func (s *Service) view(ctx context.Context, caller id.Account, c id.Conversation) (View, error) {
-	// Asked for before the read: a mark that is written meanwhile is in one of the two.
-	pending := s.Reads.Pending(readmark.Reader{Account: caller, Conversation: c})
 	view, err := s.Store.View(ctx, caller, c)
-	view.Read = max(view.Read, pending)
-	return view, strangers(c, err)
+	return s.withMark(caller, view), strangers(c, err)
 }
 
-// withPendingRead lets an account see the moves of its read mark that are not
-// written yet.
-func (s *Service) withPendingRead(caller id.Account, v View) View {
-	v.Read = max(v.Read, s.Reads.Pending(readmark.Reader{Account: caller, Conversation: v.ID}))
+// withMark lets an account see the moves of its read mark that were not written
+// yet when the view was read.
+func (s *Service) withMark(caller id.Account, v View) View {
+	v.Read = max(v.Read, s.Reads.Mark(readmark.Reader{Account: caller, Conversation: v.ID}))
 	return v
 }

@@ -44,6 +44,7 @@ func (everybody) ByName(context.Context, ...string) (map[string]accounts.Account
 type breaking struct {
 	*mongostore.Store
 	call string
+	late func() // happens between a view's being read and its arriving; nil for nothing
 }
 
 func (b *breaking) fail(call string) error {
@@ -92,7 +93,7 @@ func newService(t *testing.T, now func() time.Time) (*chat.Service, *breaking) {
 	require.NoError(t, db.Migrate(t.Context(), mongostore.Schema()))
 	store := &breaking{Store: mongostore.New(db)}
 	rights := chat.NewRights(store, now)
-	feed := events.New(store, now, slog.New(slog.DiscardHandler))
+	feed := events.New(events.Options{Source: store, Now: now, Logger: slog.New(slog.DiscardHandler)})
 	rights.Hear(feed)
 	return serviceOn(t, store, feed, rights, now), store
 }

@@ -7,15 +7,32 @@ import (
 	"slices"
 	"time"
 
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
 )
 
-// Conversations gives at most limit of the caller's conversations that stand
-// behind a position, the most recently active first. next is the position of
-// the last one; nil when there are no more.
-func (s *Service) Conversations(ctx context.Context, caller id.Account, behind *Position, limit int) (page []View, next *Position, err error) {
-	if reason := s.Feed.Healthy(); reason != "" {
+// A ListPage is where a walk over a list of conversations goes on: behind a
+// position, with no less known than the pages before were made of. So none
+// is shown again where it stood before it became active.
+type ListPage struct {
+	Behind Position
+	Known  events.Position
+}
+
+// Conversations gives at most limit of the caller's conversations, the most
+// recently active first; from is nil for the first page. next is the following
+// page; nil when there is none.
+func (s *Service) Conversations(ctx context.Context, caller id.Account, from *ListPage, limit int) (page []View, next *ListPage, err error) {
+	known := s.Feed.Applied()
+	var behind *Position
+	if from != nil {
+		behind = &from.Behind
+		if known.Before(from.Known) {
+			known = from.Known
+		}
+	}
+	if reason := s.trusted(ctx, known); reason != "" {
 		s.Distrusted(reason)
 		page, err = s.Store.Views(ctx, caller, behind, limit+1)
 	} else {
@@ -26,11 +43,10 @@ func (s *Service) Conversations(ctx context.Context, caller id.Account, behind *
 	}
 	if len(page) > limit {
 		page = page[:limit]
-		last := page[limit-1].Position()
-		next = &last
+		next = &ListPage{Behind: page[limit-1].Position(), Known: known}
 	}
 	for i := range page {
-		page[i] = s.withPendingRead(caller, page[i])
+		page[i] = s.withMark(caller, page[i])
 	}
 	return page, next, nil
 }

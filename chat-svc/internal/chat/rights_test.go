@@ -55,7 +55,12 @@ func newReplica(t *testing.T) *replica {
 	r.slow = &slow{Store: r.store}
 	settings.URI, r.feed = svctest.NewProxy(t, settings.URI)
 	rights := chat.NewRights(r.slow, r.clock.Now)
-	feed := events.New(mongostore.New(svctest.Open(t, settings)), r.clock.Now, slog.New(slog.DiscardHandler), rights.Listen, r.listen)
+	source := mongostore.New(svctest.Open(t, settings))
+	checkpoint, err := source.Checkpoint(t.Context())
+	require.NoError(t, err)
+	feed := events.New(events.Options{
+		Source: source, Checkpoint: checkpoint, Memory: 1 << 20, Now: r.clock.Now, Logger: slog.New(slog.DiscardHandler),
+	}, rights.Listen, r.listen)
 	rights.Hear(feed)
 	r.Service = serviceOn(t, r.slow, feed, rights, r.clock.Now)
 	ctx, cancel := context.WithCancel(context.Background())

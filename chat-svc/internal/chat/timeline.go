@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -50,12 +51,24 @@ type Timeline struct {
 	Next     Next
 }
 
+// A Page is where a walk over all conversations goes on: behind a message, and
+// with the next of its first page, so that what was committed during the walk
+// is not jumped over.
+type Page struct {
+	Behind TimelinePosition
+	Next   Next
+}
+
 // Timeline gives at most limit messages of all the caller's conversations,
-// newest first, from behind a position on (nil: from the newest). It reads the
-// conversations that have part in the page, each by bounded ranges.
-func (s *Service) Timeline(ctx context.Context, caller id.Account, behind *TimelinePosition, limit int) (Timeline, error) {
+// newest first; from is nil for the first page. It reads the conversations that
+// have part in the page, each by bounded ranges.
+func (s *Service) Timeline(ctx context.Context, caller id.Account, from *Page, limit int) (Timeline, error) {
 	at := s.Feed.Applied()
-	entries, err := s.entries(ctx, caller)
+	var behind *TimelinePosition
+	if from != nil {
+		at, behind = from.Next.Position, &from.Behind
+	}
+	entries, err := s.entries(ctx, caller, at)
 	if err != nil {
 		return Timeline{}, err
 	}
@@ -67,9 +80,14 @@ func (s *Service) Timeline(ctx context.Context, caller id.Account, behind *Timel
 	if err != nil {
 		return Timeline{}, fmt.Errorf("read the messages of %s: %w", caller, err)
 	}
-	t := Timeline{Messages: page, More: len(page) > limit, Next: Next{Position: at, Above: above(page, at)}}
+	t := Timeline{Messages: page, More: len(page) > limit}
 	if t.More {
 		t.Messages = page[:limit]
+	}
+	if from != nil {
+		t.Next = from.Next
+	} else {
+		t.Next = Next{Position: at, Above: s.above(page, at)}
 	}
 	return t, nil
 }
@@ -118,25 +136,23 @@ func (s *Service) shownTo(ctx context.Context, caller id.Account, all []sequence
 	return slices.DeleteFunc(all, func(m sequence.Message) bool { return hides[m.ID.Conversation] && !left[m.ID] }), nil
 }
 
-// visible is how long after the moment that it carries a message may become
-// visible, with room for the whole seconds of a position.
-const visible = 25 * time.Second
-
 // above names the conversations of which the newest messages are on a first
 // page and may stand behind the feed's position already.
-func above(page []sequence.Message, at events.Position) map[id.Conversation]int64 {
+func (s *Service) above(page []sequence.Message, at events.Position) map[id.Conversation]int64 {
 	newest := map[id.Conversation]int64{}
 	for _, m := range page {
-		if !m.CreatedAt.Before(at.Time().Add(-visible)) {
+		if !m.CreatedAt.Before(at.Time().Add(-lookBack)) {
 			newest[m.ID.Conversation] = max(newest[m.ID.Conversation], m.ID.Seq)
 		}
 	}
+	maps.DeleteFunc(newest, func(c id.Conversation, seq int64) bool { return s.Feed.Told(c, seq, at) })
 	return newest
 }
 
-// entries are the caller's conversations, from memory where it can be trusted.
-func (s *Service) entries(ctx context.Context, caller id.Account) ([]lists.Entry, error) {
-	reason := s.Feed.Healthy()
+// entries are the caller's conversations as they were at a position or later,
+// from memory where it can be trusted.
+func (s *Service) entries(ctx context.Context, caller id.Account, at events.Position) ([]lists.Entry, error) {
+	reason := s.trusted(ctx, at)
 	if reason == "" {
 		snapshot, err := s.Lists.Of(ctx, caller)
 		return snapshot.Entries, err
@@ -151,6 +167,18 @@ func (s *Service) entries(ctx context.Context, caller id.Account) ([]lists.Entry
 		entries[i] = lists.Entry{Conversation: v.ID, CreatedAt: v.CreatedAt, Last: v.Last, Read: v.Read}
 	}
 	return entries, nil
+}
+
+// trusted is "" where memory has everything up to a position, otherwise why
+// not, as Feed.Healthy has it.
+func (s *Service) trusted(ctx context.Context, at events.Position) string {
+	if reason := s.Feed.Healthy(); reason != "" {
+		return reason
+	}
+	if _, err := s.Feed.Wait(ctx, at); err != nil {
+		return "behind"
+	}
+	return s.Feed.Healthy()
 }
 
 // source is one conversation of a walk.

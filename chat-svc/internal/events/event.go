@@ -51,11 +51,12 @@ type Event struct {
 	Checkpoint   Position
 }
 
-// size is roughly what the event holds in memory, in bytes.
+// size is about what the event holds in memory, in bytes, and rather too much
+// than too little.
 func (e Event) size() int {
-	const bare = 160
+	const event, message, account = 200, 320, 48
 	if e.Message == nil {
-		return bare
+		return event
 	}
-	return bare + 240 + len(e.Message.Body.Content) + 24*len(e.Message.Body.Mention)
+	return event + message + len(e.Message.Key) + len(e.Message.Body.Content) + account*len(e.Message.Body.Mention)
 }

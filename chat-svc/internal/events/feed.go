@@ -21,8 +21,6 @@ const (
 	// freshness is how old the last word from the database, and how far behind
 	// it the last applied change, may be for memory to be trusted.
 	freshness = time.Second
-	// ringBytes bounds the events kept for resumption.
-	ringBytes = 64 << 20
 	// reopen is the pause before a broken stream is opened again.
 	reopen = 200 * time.Millisecond
 	// catchUp is how long a reader waits for the feed to reach a position.
@@ -34,11 +32,15 @@ var ErrTooOld = errors.New("the change stream no longer reaches back so far")
 
 // Source opens the database's change stream.
 type Source interface {
-	// Changes follows every change after a position; ErrTooOld.
+	// Changes follows every change after a position; ErrTooOld. Changes up to
+	// it may come too.
 	Changes(ctx context.Context, after Position) (Stream, error)
 	// Checkpoint is the position up to which all conversation documents are
 	// right.
 	Checkpoint(ctx context.Context) (Position, error)
+	// Repair makes all conversation documents right without the changes since
+	// the checkpoint, moves it, and gives it.
+	Repair(ctx context.Context) (Position, error)
 }
 
 // A Stream is used by one goroutine and closed by it.
@@ -57,12 +59,12 @@ type Feed struct {
 	listeners []func(Event)
 
 	mu      sync.Mutex
-	applied Position
-	started bool      // applied is a position to go on from
+	applied Position  // everything in this process knows what is up to here
+	taken   Position  // of the event that is being applied, or was last
 	current bool      // the last batch was empty or near the database's newest change
 	known   mark      // all that was committed by then is applied
 	next    mark      // will be known once its position is applied
-	heard   time.Time // when the database last answered
+	heard   time.Time // when the database last answered; zero from a start until it does
 	ring    ring
 	table   table
 	moved   chan struct{} // closed when applied moves
@@ -75,27 +77,49 @@ type mark struct {
 	position Position
 }
 
+// Options of a Feed, all of them required.
+type Options struct {
+	Source Source
+	// Checkpoint is where it begins.
+	Checkpoint Position
+	// Memory bounds the events that are kept for who resumes, in bytes.
+	Memory int
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
 // New makes a feed that tells each event to every listener, in order, on the
-// feed's goroutine. An event without a position tells that the feed begins
-// anew, at first and where too much was missed: everything known must be
-// forgotten.
-func New(source Source, now func() time.Time, logger *slog.Logger, listeners ...func(Event)) *Feed {
-	return &Feed{
-		source: source, now: now, logger: logger, listeners: listeners,
-		ring: ring{limit: ringBytes}, table: newTable(), moved: make(chan struct{}),
+// feed's goroutine. An event without a position tells that too much was missed:
+// everything known must be forgotten.
+func New(o Options, listeners ...func(Event)) *Feed {
+	f := &Feed{
+		source: o.Source, now: o.Now, logger: o.Logger, listeners: listeners,
+		ring: ring{limit: o.Memory}, moved: make(chan struct{}),
 	}
+	f.begin(o.Checkpoint)
+	return f
+}
+
+// begin has the feed start at a position, knowing nothing from before.
+func (f *Feed) begin(at Position) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.applied, f.taken = at, at
+	f.current, f.heard = false, time.Time{}
+	f.known, f.next = mark{}, mark{}
+	f.ring.restart(at)
+	f.table = newTable(at, f.now())
 }
 
 // Run follows the feed until ctx ends.
 func (f *Feed) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := f.follow(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		f.logger.Warn("the change stream broke and is opened again", "error", err)
 		if errors.Is(err, ErrTooOld) {
-			f.reset()
+			err = errors.Join(err, f.restart(ctx))
+		}
+		if ctx.Err() == nil {
+			f.logger.Warn("the change stream broke and is opened again", "error", err)
 		}
 		pause(ctx, reopen)
 	}
@@ -111,11 +135,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func (f *Feed) follow(ctx context.Context) error {
-	from, err := f.from(ctx)
-	if err != nil {
-		return err
-	}
-	begun := f.now()
+	from, begun := f.Applied(), f.now()
 	stream, err := f.source.Changes(ctx, from)
 	if err != nil {
 		return fmt.Errorf("open the change stream after %v: %w", from, err)
@@ -131,41 +151,23 @@ func (f *Feed) follow(ctx context.Context) error {
 	}
 }
 
-// from is where to go on: behind what was applied, at first the checkpoint.
-func (f *Feed) from(ctx context.Context) (Position, error) {
-	if applied, started := f.position(); started {
-		return applied, nil
+// restart begins anew at the checkpoint, because the changes behind what was
+// applied are lost; where that is no further, the checkpoint's are lost too.
+// Listeners forget only when the feed stands where it goes on: what they learn
+// from then on is from there or later.
+func (f *Feed) restart(ctx context.Context) error {
+	at, err := f.source.Checkpoint(ctx)
+	if err == nil && !f.Applied().Before(at) {
+		at, err = f.source.Repair(ctx)
 	}
-	checkpoint, err := f.source.Checkpoint(ctx)
 	if err != nil {
-		return Position{}, fmt.Errorf("read the checkpoint: %w", err)
+		return fmt.Errorf("begin anew: %w", err)
 	}
-	// Only now: what listeners read before they knew of the checkpoint may lack
-	// something before it, of which nobody would tell them.
+	f.begin(at)
 	for _, listen := range f.listeners {
 		listen(Event{})
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.applied, f.started = checkpoint, true
-	f.known, f.next = mark{}, mark{}
-	f.ring.restart(checkpoint)
-	f.table.checkpoint = checkpoint
-	return checkpoint, nil
-}
-
-func (f *Feed) position() (applied Position, started bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.applied, f.started
-}
-
-// reset begins anew where too much was missed.
-func (f *Feed) reset() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.started, f.current = false, false
-	f.table = newTable()
+	return nil
 }
 
 // apply takes a batch that was asked for when begun.
@@ -230,6 +232,7 @@ func (f *Feed) record(e Event, now time.Time) bool {
 	if !f.applied.Before(e.Position) {
 		return false
 	}
+	f.taken = e.Position
 	switch e.Kind {
 	case Nothing:
 		return true
@@ -257,7 +260,7 @@ func (f *Feed) Healthy() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case !f.started || f.heard.IsZero():
+	case f.heard.IsZero():
 		return "starting"
 	case f.now().Sub(f.heard) > freshness:
 		return "silent"
@@ -267,49 +270,37 @@ func (f *Feed) Healthy() string {
 	return ""
 }
 
-// Wait returns when the feed has applied p, within a second; otherwise
-// fault.ErrUnavailable.
-func (f *Feed) Wait(ctx context.Context, p Position) error {
+// Wait returns when the feed has applied p, and whatever any listener has heard
+// of before the call; upTo is the position it has applied then. After a second
+// it is fault.ErrUnavailable.
+func (f *Feed) Wait(ctx context.Context, p Position) (upTo Position, err error) {
 	ctx, cancel := context.WithTimeout(ctx, catchUp)
 	defer cancel()
-	for {
+	for first := true; ; first = false {
 		f.mu.Lock()
-		reached, moved := !f.applied.Before(p), f.moved
+		if first && p.Before(f.taken) {
+			p = f.taken
+		}
+		applied, moved := f.applied, f.moved
 		f.mu.Unlock()
-		if reached {
-			return nil
+		if !applied.Before(p) {
+			return applied, nil
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return fault.ErrUnavailable.Say("This replica has not caught up yet; try again.")
+			return applied, fault.ErrUnavailable.Say("This replica has not caught up yet; try again.")
 		}
 	}
 }
 
-// Since gives the events after p that which wants, at most limit, in order,
-// and the position up to which they are complete. ok is false where the ring
-// does not reach back to p.
-func (f *Feed) Since(p Position, limit int, which func(Event) bool) (found []Event, upTo Position, ok bool) {
+// Between gives the events after one position and up to another, which was
+// applied, in order; they are shared. ok is false where they are no longer
+// kept.
+func (f *Feed) Between(after, upTo Position) (found []Event, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	after, ok := f.ring.since(p)
-	if !ok {
-		return nil, p, false
-	}
-	for _, e := range after {
-		if f.applied.Before(e.Position) {
-			break // not everything in this process knows it yet
-		}
-		if !which(e) {
-			continue
-		}
-		if len(found) == limit {
-			return found, found[limit-1].Position, true
-		}
-		found = append(found, e)
-	}
-	return found, f.applied, true
+	return f.ring.between(after, upTo)
 }
 
 // Last gives the last message of a conversation where its document may be
@@ -317,28 +308,35 @@ func (f *Feed) Since(p Position, limit int, which func(Event) bool) (found []Eve
 func (f *Feed) Last(c id.Conversation) (sequence.Place, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e := f.table.entries[c]
-	if e == nil {
-		return sequence.Place{}, false
-	}
-	return e.last, true
+	e, ok := f.table.entries[c]
+	return e.last, ok
 }
 
-// Behind is for how long conversation documents have been behind the feed;
-// zero when they are not.
+// Told reports whether the feed had told a message of a conversation, or a later
+// one, when it had applied a position; false too where that was long ago.
+func (f *Feed) Told(c id.Conversation, seq int64, at Position) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.table.entries[c]
+	return ok && seq <= e.last.Seq && !at.Before(e.position)
+}
+
+// Behind is for how long conversation documents have lacked a message that the
+// feed has told, to a second; zero when they have all.
 func (f *Feed) Behind() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	first := f.table.oldest()
-	if first.IsZero() {
+	since := f.table.lacking()
+	if since.IsZero() {
 		return 0
 	}
-	return f.now().Sub(first)
+	return f.now().Sub(since)
 }
 
-// unsaved gives what a checkpoint at the returned position has to save first.
-func (f *Feed) unsaved() ([]Activity, Position) {
+// unsaved gives what a checkpoint at the returned position has to save first,
+// and when the last one was heard of.
+func (f *Feed) unsaved() (all []Activity, upTo Position, moved time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.table.pending(), f.applied
+	return f.table.unsaved(), f.applied, f.table.moved
 }

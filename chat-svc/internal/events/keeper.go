@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
 const (
 	keepEvery = time.Second
 	leaseTime = 5 * time.Second
-	saveWait  = 4 * time.Second // of one try; below the lease
+	// saveMost bounds what is saved under one lease: a part is written well
+	// before it ends.
+	saveMost = 500
 	// quiet is how often the checkpoint of a quiet platform moves, so that a
 	// start finds its place in the change stream.
 	quiet = time.Minute
@@ -37,7 +40,6 @@ type Keeper struct {
 	holder string
 	now    func() time.Time
 	logger *slog.Logger
-	saved  time.Time
 }
 
 // NewKeeper makes a keeper; holder tells replicas apart.
@@ -61,28 +63,36 @@ func (k *Keeper) Run(ctx context.Context) {
 	}
 }
 
-// keep writes when something was sent since the last time, or all was quiet
-// for long: writing is a change itself, behind which the checkpoint can move.
+// keep writes when something was sent since the last checkpoint, or all was
+// quiet for long: writing is a change itself, behind which the checkpoint can
+// move.
 func (k *Keeper) keep(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, saveWait)
-	defer cancel()
-	all, upTo := k.feed.unsaved()
-	if k.feed.Healthy() != "" || len(all) == 0 && k.now().Sub(k.saved) < quiet {
+	all, upTo, moved := k.feed.unsaved()
+	if k.feed.Healthy() != "" || len(all) == 0 && k.now().Sub(moved) < quiet {
 		return nil
 	}
-	now := k.now()
-	mine, err := k.store.Lease(ctx, k.holder, now, now.Add(leaseTime))
+	mine, err := k.lease(ctx)
+	for part := range slices.Chunk(all, saveMost) {
+		if err != nil || !mine {
+			return err
+		}
+		if err := k.store.SaveActivity(ctx, part); err != nil {
+			return fmt.Errorf("save the last messages of %d conversations: %w", len(part), err)
+		}
+		if len(part) == saveMost { // there may be more, and this took its time
+			mine, err = k.lease(ctx)
+		}
+	}
 	if err != nil || !mine {
 		return err
-	}
-	if len(all) > 0 {
-		if err := k.store.SaveActivity(ctx, all); err != nil {
-			return fmt.Errorf("save the last messages of %d conversations: %w", len(all), err)
-		}
 	}
 	if err := k.store.SaveCheckpoint(ctx, upTo); err != nil {
 		return fmt.Errorf("save the checkpoint: %w", err)
 	}
-	k.saved = now
 	return nil
+}
+
+func (k *Keeper) lease(ctx context.Context) (bool, error) {
+	now := k.now()
+	return k.store.Lease(ctx, k.holder, now, now.Add(leaseTime))
 }

@@ -13,6 +13,7 @@ import (
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
+	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/mongodb"
 )
@@ -49,17 +50,87 @@ func (s *Store) firstCheckpoint(ctx context.Context) (events.Position, error) {
 	return p, s.SaveCheckpoint(ctx, p)
 }
 
-// newestChange is the position of the database's newest change.
-func (s *Store) newestChange(ctx context.Context) (events.Position, error) {
-	session, err := s.db.Client().StartSession()
+// Repair implements events.Source. It reads the last message behind what each
+// conversation's document has, one bounded read each.
+func (s *Store) Repair(ctx context.Context) (p events.Position, err error) {
+	err = s.atNewest(ctx, func(ctx context.Context, newest events.Position) error {
+		p = newest
+		return s.repair(ctx)
+	})
 	if err != nil {
-		return events.Position{}, mongodb.Fault(fmt.Errorf("start a session: %w", err))
+		return p, fmt.Errorf("repair conversations from their messages: %w", err)
+	}
+	return p, s.SaveCheckpoint(ctx, p)
+}
+
+func (s *Store) repair(ctx context.Context) error {
+	cursor, err := s.db.Collection(conversations).Find(ctx, bson.D{},
+		options.Find().SetProjection(bson.D{{Key: lastSeq, Value: 1}}).SetBatchSize(maxLookup).SetComment(beside))
+	if err != nil {
+		return mongodb.Fault(err)
+	}
+	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
+	var late []events.Activity
+	for more := true; more; {
+		if more = cursor.Next(ctx); more {
+			var doc listedDoc
+			if err := cursor.Decode(&doc); err != nil {
+				return err
+			}
+			if late, err = s.appendLate(ctx, late, doc); err != nil {
+				return err
+			}
+		}
+		if len(late) == maxLookup || !more && len(late) > 0 {
+			if err := s.SaveActivity(ctx, late); err != nil {
+				return err
+			}
+			late = late[:0]
+		}
+	}
+	return mongodb.Fault(cursor.Err())
+}
+
+// appendLate adds the last message of a conversation whose document lacks it.
+func (s *Store) appendLate(ctx context.Context, late []events.Activity, doc listedDoc) ([]events.Activity, error) {
+	c, err := conversationOf(doc.ID)
+	if err != nil {
+		return late, err
+	}
+	last, err := findAll[messageDoc](ctx, s.db.Collection(messages),
+		in(c, bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: doc.LastSeq}}}),
+		options.Find().SetSort(bson.D{{Key: "s", Value: -1}}).SetLimit(1).
+			SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "created_at", Value: 1}}).SetComment(beside))
+	if err != nil {
+		return late, fmt.Errorf("read the end of %s: %w", c, err)
+	}
+	for _, m := range last {
+		late = append(late, events.Activity{Conversation: c, Last: sequence.Place{Seq: m.Seq, At: utc(m.CreatedAt)}})
+	}
+	return late, nil
+}
+
+// newestChange is the position of the database's newest change.
+func (s *Store) newestChange(ctx context.Context) (p events.Position, err error) {
+	err = s.atNewest(ctx, func(_ context.Context, newest events.Position) error {
+		p = newest
+		return nil
+	})
+	return p, err
+}
+
+// atNewest lets do read what there is at the database's newest change, or later.
+func (s *Store) atNewest(ctx context.Context, do func(context.Context, events.Position) error) error {
+	session, err := s.db.Client().StartSession(options.Session().SetCausalConsistency(true))
+	if err != nil {
+		return mongodb.Fault(fmt.Errorf("start a session: %w", err))
 	}
 	defer session.EndSession(context.WithoutCancel(ctx))
-	if err := s.db.RunCommand(mongo.NewSessionContext(ctx, session), bson.D{{Key: "ping", Value: 1}}).Err(); err != nil {
-		return events.Position{}, mongodb.Fault(fmt.Errorf("ask for the newest change: %w", err))
+	ctx = mongo.NewSessionContext(ctx, session)
+	if err := s.db.RunCommand(ctx, bson.D{{Key: "ping", Value: 1}}).Err(); err != nil {
+		return mongodb.Fault(fmt.Errorf("ask for the newest change: %w", err))
 	}
-	return newest(session), nil
+	return do(ctx, newest(session))
 }
 
 func newest(session *mongo.Session) events.Position {
@@ -105,6 +176,10 @@ func tooOld(err error) error {
 	return mongodb.Fault(err)
 }
 
+// errEnded is what is left of a stream that the database has ended by itself, as
+// when its collections are dropped: it would say for ever that nothing came.
+var errEnded = errors.New("the database has ended the change stream")
+
 // Next implements events.Stream.
 func (s *stream) Next(ctx context.Context) ([]events.Event, events.Position, error) {
 	var batch []events.Event
@@ -121,6 +196,9 @@ func (s *stream) Next(ctx context.Context) ([]events.Event, events.Position, err
 	}
 	if err := s.changes.Err(); err != nil {
 		return nil, events.Position{}, tooOld(err)
+	}
+	if s.changes.ID() == 0 && len(batch) == 0 {
+		return nil, events.Position{}, errEnded
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, events.Position{}, err

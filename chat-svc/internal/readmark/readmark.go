@@ -20,8 +20,12 @@ const (
 	// writeWait bounds one write.
 	writeWait = 10 * time.Second
 	maxBatch  = 1000
-	// maxPending bounds what waits while the database is away.
+	// maxPending bounds what waits while the database is away, and what is
+	// remembered of what was written.
 	maxPending = 64 << 10
+	// remembered is for how many rounds of writing, which are a second apart, a
+	// written mark is remembered at least.
+	remembered = 8
 )
 
 // A Reader is an account in a conversation.
@@ -50,14 +54,18 @@ type Writer struct {
 	mu      sync.Mutex
 	pending map[Reader]int64
 	writing map[Reader]int64 // nil, or on its way to the store
-	closed  bool
+	// What was written lately, and before that. A mark never goes back, so it
+	// does no harm to remember one for longer than need be.
+	written, before map[Reader]int64
+	rounds          int // of writing into written
+	closed          bool
 }
 
 // New starts a writer.
 func New(store Store, logger *slog.Logger) *Writer {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &Writer{
-		store: store, logger: logger, pending: map[Reader]int64{}, cancel: cancel,
+		store: store, logger: logger, pending: map[Reader]int64{}, written: map[Reader]int64{}, cancel: cancel,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	go w.run(ctx)
@@ -85,11 +93,13 @@ func (w *Writer) signal() {
 	}
 }
 
-// Pending is the mark that is not written yet, 0 for none.
-func (w *Writer) Pending(r Reader) int64 {
+// Mark is how far the reader has read at least, as far as this process knows:
+// what is not written yet, and what was in the last seconds. Who read the store
+// before a mark was written finds it here. 0 for none.
+func (w *Writer) Mark(r Reader) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return max(w.pending[r], w.writing[r])
+	return max(w.pending[r], w.writing[r], w.written[r], w.before[r])
 }
 
 // Close refuses further moves, writes what is pending until ctx ends, and ends
@@ -138,6 +148,7 @@ func (w *Writer) wait(pause time.Duration) bool {
 
 // flush writes all that is pending, in batches, until one fails.
 func (w *Writer) flush(ctx context.Context) bool {
+	w.age()
 	for {
 		batch := w.take()
 		if len(batch) == 0 {
@@ -174,12 +185,24 @@ func (w *Writer) take() map[Reader]int64 {
 	return batch
 }
 
-// settle forgets what was written and puts back what was not.
+// age forgets what was written long ago, at most half of what is remembered.
+func (w *Writer) age() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.rounds++; w.rounds > remembered || len(w.written) >= maxPending {
+		w.before, w.written, w.rounds = w.written, map[Reader]int64{}, 1
+	}
+}
+
+// settle remembers what was written and puts back what was not.
 func (w *Writer) settle(batch map[Reader]int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.writing = nil
 	if err == nil {
+		for r, seq := range batch {
+			w.written[r] = max(w.written[r], seq)
+		}
 		return
 	}
 	for r, seq := range batch {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -63,10 +64,45 @@ func TestManyMovesAreOneWrite(t *testing.T) {
 		w.Move(reader, seq+1)
 	}
 	w.Move(reader, 50)
-	require.EqualValues(t, 100, w.Pending(reader), "known at once, never back")
+	require.EqualValues(t, 100, w.Mark(reader), "known at once, never back")
 	require.Eventually(t, func() bool { return stored(t, store, reader) == 100 }, 10*time.Second, 10*time.Millisecond)
 	require.EqualValues(t, 1, store.writes.Load())
-	require.Eventually(t, func() bool { return w.Pending(reader) == 0 }, 10*time.Second, 10*time.Millisecond)
+}
+
+// Who read the store before a mark was written finds it here for as long as a
+// request takes; then it is forgotten, or the process would grow with its
+// readers.
+func TestAWrittenMarkIsRememberedForAWhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		logger, _ := svctest.Logs(t)
+		store := &counting{}
+		w := readmark.New(store, logger)
+		defer w.Close(t.Context())
+		reader, other := readmark.Reader{Account: ann}, readmark.Reader{Account: ann, Conversation: id.Conversation{1}}
+		w.Move(reader, 7)
+		<-time.After(1500 * time.Millisecond)
+		require.EqualValues(t, 1, store.writes.Load())
+		for seconds := range 7 { // others write all the time
+			require.EqualValues(t, 7, w.Mark(reader), "after %d s", seconds)
+			w.Move(other, int64(seconds+1))
+			<-time.After(1100 * time.Millisecond)
+		}
+		for seconds := range 16 {
+			w.Move(other, int64(seconds+10))
+			<-time.After(1100 * time.Millisecond)
+		}
+		require.Zero(t, w.Mark(reader))
+		require.EqualValues(t, 25, w.Mark(other))
+	})
+}
+
+// A counting store is there in no time: what it keeps is of no interest.
+type counting struct{ writes atomic.Int64 }
+
+func (c *counting) MoveReads(context.Context, map[readmark.Reader]int64) error {
+	c.writes.Add(1)
+	return nil
 }
 
 func TestMovesOutliveAnOutage(t *testing.T) {
@@ -74,7 +110,7 @@ func TestMovesOutliveAnOutage(t *testing.T) {
 	w, store, reader := newWriter(t)
 	store.broken.Store(true)
 	w.Move(reader, 7)
-	require.Never(t, func() bool { return w.Pending(reader) != 7 }, 2500*time.Millisecond, 100*time.Millisecond)
+	require.Never(t, func() bool { return w.Mark(reader) != 7 }, 2500*time.Millisecond, 100*time.Millisecond)
 	store.broken.Store(false)
 	require.Eventually(t, func() bool { return stored(t, store, reader) == 7 }, 10*time.Second, 10*time.Millisecond)
 }
@@ -86,5 +122,5 @@ func TestCloseWritesWhatIsPending(t *testing.T) {
 	w.Close(t.Context())
 	require.EqualValues(t, 3, stored(t, store, reader))
 	w.Move(reader, 9)
-	require.Zero(t, w.Pending(reader), "closed")
+	require.EqualValues(t, 3, w.Mark(reader), "closed")
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/httpserver"
@@ -81,10 +82,23 @@ type conversationPage struct {
 	HasMore       bool                  `json:"has_more"`
 }
 
-// listPosition is a chat.Position in a cursor.
-type listPosition struct {
-	At time.Time       `json:"at"`
-	ID id.Conversation `json:"id"`
+// listPlace is a chat.ListPage in a cursor.
+type listPlace struct {
+	At    time.Time       `json:"at"`
+	ID    id.Conversation `json:"id"`
+	Known []byte          `json:"k"`
+}
+
+func listPlaceOf(p chat.ListPage) listPlace {
+	return listPlace{p.Behind.At, p.Behind.ID, p.Known.Bytes()}
+}
+
+func (p listPlace) page() (*chat.ListPage, error) {
+	known, err := events.FromBytes(p.Known)
+	if err != nil {
+		return nil, paging.ErrCursor.Because(err)
+	}
+	return &chat.ListPage{Behind: chat.Position{At: p.At, ID: p.ID}, Known: known}, nil
 }
 
 func (a *API) getConversations(c *fiber.Ctx) error {
@@ -93,11 +107,17 @@ func (a *API) getConversations(c *fiber.Ctx) error {
 		return err
 	}
 	list := cursorList{a.cursors, "conversations", caller(c)}
-	var behind *listPosition
-	if err := list.read(c, &behind); err != nil {
-		return err
+	var from *chat.ListPage
+	if c.Query("cursor") != "" {
+		var at listPlace
+		if err := list.read(c, &at); err != nil {
+			return err
+		}
+		if from, err = at.page(); err != nil {
+			return err
+		}
 	}
-	views, next, err := a.chat.Conversations(c.UserContext(), caller(c), (*chat.Position)(behind), limit)
+	views, next, err := a.chat.Conversations(c.UserContext(), caller(c), from, limit)
 	if err != nil {
 		return err
 	}
@@ -105,7 +125,10 @@ func (a *API) getConversations(c *fiber.Ctx) error {
 	for i, v := range views {
 		page.Conversations[i] = summary(v)
 	}
-	if page.Cursor, err = list.cursor(page.HasMore, (*listPosition)(next)); err != nil {
+	if next != nil {
+		page.Cursor, err = list.cursor(true, listPlaceOf(*next))
+	}
+	if err != nil {
 		return err
 	}
 	return c.JSON(page)

@@ -197,18 +197,17 @@ func (a *API) getTimeline(c *fiber.Ctx) error {
 	if err := list.read(c, &at); err != nil {
 		return err
 	}
-	var behind *chat.TimelinePosition
+	var from *chat.Page
 	if q.cursor != "" {
-		behind = &chat.TimelinePosition{At: at.At, Conversation: at.Conversation, Seq: at.Seq}
-	}
-	found, err := a.chat.Timeline(c.UserContext(), caller(c), behind, q.limit)
-	if err != nil {
-		return err
-	}
-	if behind != nil {
-		if found.Next, err = at.Next.next(); err != nil {
+		next, err := at.Next.next()
+		if err != nil {
 			return paging.ErrCursor.Because(err)
 		}
+		from = &chat.Page{Behind: chat.TimelinePosition{At: at.At, Conversation: at.Conversation, Seq: at.Seq}, Next: next}
+	}
+	found, err := a.chat.Timeline(c.UserContext(), caller(c), from, q.limit)
+	if err != nil {
+		return err
 	}
 	cursor := ""
 	if found.More {
@@ -218,7 +217,7 @@ func (a *API) getTimeline(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if behind == nil {
+	if from == nil {
 		return a.firstPage(c, key, version, found, cursor)
 	}
 	return a.answerMessages(c, found, cursor)

@@ -1,8 +1,6 @@
 package rpcapi
 
 import (
-	"time"
-
 	"github.com/gofiber/fiber/v2"
 
 	"chatplatform.io/chat-svc/internal/chat"
@@ -65,13 +63,8 @@ type chatsPage struct {
 	NextCursor string         `json:"next_cursor,omitempty"`
 }
 
-// chatsPlace is a chat.Position in a cursor.
-type chatsPlace struct {
-	At time.Time       `json:"at"`
-	ID id.Conversation `json:"id"`
-}
-
-// chatsList is the list that cursors of chats belong to.
+// chatsList is the list that cursors of chats belong to; they hold a
+// chat.ListPage.
 const chatsList = "getChats"
 
 func (a *API) getChats(c *fiber.Ctx) (any, error) {
@@ -83,13 +76,13 @@ func (a *API) getChats(c *fiber.Ctx) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var behind *chatsPlace
+	var from *chat.ListPage
 	if body.Cursor != "" {
-		if err := a.cursors.Decode(chatsList, string(caller(c)), body.Cursor, &behind); err != nil {
+		if err := a.cursors.Decode(chatsList, string(caller(c)), body.Cursor, &from); err != nil {
 			return nil, err
 		}
 	}
-	views, next, err := a.chat.Conversations(c.UserContext(), caller(c), (*chat.Position)(behind), limit)
+	views, next, err := a.chat.Conversations(c.UserContext(), caller(c), from, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +94,7 @@ func (a *API) getChats(c *fiber.Ctx) (any, error) {
 	if page.Items, err = a.conversations(c, details...); err != nil || next == nil {
 		return page, err
 	}
-	page.NextCursor, err = a.cursors.Encode(chatsList, string(caller(c)), (*chatsPlace)(next))
+	page.NextCursor, err = a.cursors.Encode(chatsList, string(caller(c)), next)
 	return page, err
 }
 
