@@ -52,11 +52,7 @@ type Server struct {
 // Migrate brings the database up to this version's schema; it may run while
 // servers of this and the previous version do.
 func Migrate(ctx context.Context, config Config, deps program.Deps) error {
-	db, err := mongodb.Open(ctx, config.database(), deps.Observer.Logger, prometheus.NewRegistry())
-	if err != nil {
-		return err
-	}
-	return errors.Join(db.Migrate(ctx, mongostore.Schema()), db.Close(context.WithoutCancel(ctx)))
+	return mongostore.Schema().Migrate(ctx, config.MongoDB, deps.Observer.Logger)
 }
 
 // Open connects and loads everything that answering needs. Close ends what it
@@ -74,13 +70,10 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 	if err := s.openSecrets(); err != nil {
 		return nil, err
 	}
-	if s.db, err = mongodb.Open(ctx, config.database(), deps.Observer.Logger, deps.Observer.Registry); err != nil {
+	if s.db, err = mongostore.Schema().Open(ctx, config.MongoDB, deps.Observer.Logger, deps.Observer.Registry); err != nil {
 		return nil, err
 	}
-	if err := s.db.CheckSchema(ctx, mongostore.Schema()); err != nil {
-		return nil, err
-	}
-	cursorKey, err := s.db.Secret(ctx, "cursors", 32)
+	cursors, err := s.db.Cursors(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +85,7 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 	if err != nil {
 		return nil, err
 	}
-	s.wire(mailer, paging.NewCodec(cursorKey, epoch), epoch)
+	s.wire(mailer, cursors, epoch)
 	return s, nil
 }
 

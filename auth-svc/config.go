@@ -87,14 +87,6 @@ func (c Config) rest() restapi.Config {
 
 func (c Config) publicURL() string { return strings.TrimRight(c.PublicURL, "/") }
 
-func (c Config) database() mongodb.Settings {
-	settings := c.MongoDB
-	if settings.Database == "" {
-		settings.Database = Name
-	}
-	return settings
-}
-
 // mailer is the outbox, the relay, or nil where neither is configured.
 func (c Config) mailer(now func() time.Time) (identity.Mailer, error) {
 	switch {

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/events"
@@ -65,11 +63,7 @@ type Server struct {
 // Migrate brings the database up to this version's schema; it may run while
 // servers of this and the previous version do.
 func Migrate(ctx context.Context, config Config, deps program.Deps) error {
-	db, err := mongodb.Open(ctx, config.database(), deps.Observer.Logger, prometheus.NewRegistry())
-	if err != nil {
-		return err
-	}
-	return errors.Join(db.Migrate(ctx, mongostore.Schema()), db.Close(context.WithoutCancel(ctx)))
+	return mongostore.Schema().Migrate(ctx, config.MongoDB, deps.Observer.Logger)
 }
 
 // Open connects and loads everything that answering needs. Close ends what it
@@ -84,21 +78,14 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	if s.db, err = mongodb.Open(ctx, config.database(), deps.Observer.Logger, deps.Observer.Registry); err != nil {
-		return nil, err
-	}
-	if err := s.db.CheckSchema(ctx, mongostore.Schema()); err != nil {
+	if s.db, err = mongostore.Schema().Open(ctx, config.MongoDB, deps.Observer.Logger, deps.Observer.Registry); err != nil {
 		return nil, err
 	}
 	directKey, err := s.db.Secret(ctx, "direct conversations", 32)
 	if err != nil {
 		return nil, err
 	}
-	cursorKey, err := s.db.Secret(ctx, "cursors", 32)
-	if err != nil {
-		return nil, err
-	}
-	epoch, err := s.db.Epoch(ctx)
+	cursors, err := s.db.Cursors(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +94,7 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 		return nil, err
 	}
 	s.start(checkpoint)
-	s.wire(directKey, paging.NewCodec(cursorKey, epoch))
+	s.wire(directKey, cursors)
 	return s, nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/polling"
-	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/httpserver"
 	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/observe"
@@ -67,22 +66,11 @@ func (c Config) polling() polling.Settings {
 	return polling.Settings{MinInterval: c.PollMinInterval, MaxInterval: c.PollMaxInterval, Burst: c.PollBurst}
 }
 
-func (c Config) database() mongodb.Settings {
-	settings := c.MongoDB
-	if settings.Database == "" {
-		settings.Database = Name
-	}
-	return settings
-}
-
 // devTokens takes the name of an account for a token.
 type devTokens struct {
 	accounts *accounts.Client
 	now      func() time.Time
 }
-
-// devTokenLife is what a development token says of its end.
-const devTokenLife = 15 * time.Minute
 
 func (d devTokens) claims(ctx context.Context, name string) (*token.Claims, error) {
 	found, err := d.accounts.ByName(ctx, name)
@@ -91,11 +79,7 @@ func (d devTokens) claims(ctx context.Context, name string) (*token.Claims, erro
 	}
 	account, ok := found[strings.ToLower(name)]
 	if !ok {
-		return nil, fault.ErrUnauthenticated.Say("The development token names no account.")
+		return nil, token.ErrDevName
 	}
-	now := d.now()
-	return &token.Claims{
-		Subject: account.ID, Scopes: token.AllScopes(), ID: "dev:" + account.ID,
-		IssuedAt: now, ExpiresAt: now.Add(devTokenLife), AuthTime: now,
-	}, nil
+	return token.DevClaims(account.ID, d.now()), nil
 }

@@ -39,16 +39,24 @@ func bare(a *auth, body []byte) fasthttp.RequestHandler {
 	return app.Handler()
 }
 
-// poll is a request that can be answered again and again, without a network.
-func (p person) poll(etag string) *fasthttp.RequestCtx {
+// request is one that can be answered again and again, without a network.
+func (p person) request(method, path string, body []byte) *fasthttp.RequestCtx {
 	var request fasthttp.Request
-	request.SetRequestURI("/api/messages")
+	request.SetRequestURI(path)
+	request.Header.SetMethod(method)
+	request.Header.SetContentType(fiber.MIMEApplicationJSON)
 	request.Header.Set(fiber.HeaderAuthorization, "Bearer "+p.token)
-	if etag != "" {
-		request.Header.Set(fiber.HeaderIfNoneMatch, etag)
-	}
+	request.SetBodyRaw(body)
 	ctx := &fasthttp.RequestCtx{}
 	ctx.Init(&request, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, nil)
+	return ctx
+}
+
+func (p person) poll(etag string) *fasthttp.RequestCtx {
+	ctx := p.request(fiber.MethodGet, "/api/messages", nil)
+	if etag != "" {
+		ctx.Request.Header.Set(fiber.HeaderIfNoneMatch, etag)
+	}
 	return ctx
 }
 

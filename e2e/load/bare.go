@@ -59,7 +59,7 @@ func (w *world) bareInserts(ctx context.Context, t *talk) (op operation, end fun
 	return func(ctx context.Context, worker int) error {
 		worker %= len(t.people)
 		number := int(counts[worker].Add(1))
-		at := (worker + number*len(t.people)) % len(uuids)
+		at := t.at(worker, number)
 		seq := seqs[at].Add(1)
 		mark := make([]byte, 8)
 		_, _ = rand.Read(mark) // never fails

@@ -14,7 +14,7 @@ const (
 	pageSize     = 50
 	historyTotal = 2000 // messages of the conversation whose pages are read
 	joined       = 1000 // conversations of the account that reads all of them
-	spoken       = 20   // of these are active
+	lively       = 20   // of these are active
 )
 
 // A message is what the measurements look at in a page.
@@ -152,7 +152,7 @@ func timeline() scenario {
 		if err != nil {
 			return nil, err
 		}
-		if err := errors.Join(fill(people[:1], ids, 1), fill(people, ids[:spoken], pageSize)); err != nil {
+		if err := errors.Join(fill(people[:1], ids, 1), fill(people, ids[:lively], pageSize)); err != nil {
 			return nil, err
 		}
 		said := 0
@@ -160,7 +160,7 @@ func timeline() scenario {
 			workers: 1,
 			before: func(context.Context, int) error {
 				said++
-				_, err := people[1].say(ids[said%spoken], "something new")
+				_, err := people[1].say(ids[said%lively], "something new")
 				return err
 			},
 			ours: func(context.Context, int) error {
@@ -176,7 +176,7 @@ func timeline() scenario {
 		}
 		r := row{
 			Work: fmt.Sprintf("page of %d over %d conversations, %d active, p50, each after a send; yardstick: page of one, after a send",
-				pageSize, joined, spoken),
+				pageSize, joined, lively),
 			Figure: d.p50, Unit: "µs", Yardstick: d.yardstickP50, Ratio: d.slower, Target: "ratio ≤ 3",
 		}
 		r.latency(d.latencies)

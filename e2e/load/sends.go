@@ -9,7 +9,7 @@ import (
 const (
 	senders       = 64
 	conversations = 100
-	sendRate      = 300 // a second, of the open loop
+	sendRate      = 200 // a second, of the open loop
 	sendPaced     = 6 * time.Second
 )
 

@@ -34,6 +34,14 @@ func (w *world) talk(senders, conversations int) (*talk, error) {
 	}, err
 }
 
+// spoken is in how many conversations a sender speaks, by turns.
+const spoken = 4
+
+// at is the conversation of a sender's message; all of them have their senders.
+func (t *talk) at(worker, number int) int {
+	return (worker + number%spoken*len(t.conversations)/spoken) % len(t.conversations)
+}
+
 // content says whose message it is and which.
 func content(worker, number int) string {
 	return fmt.Sprintf("message %d-%d: the tide is at its highest at noon, and the pilot boards off the outer buoy", worker, number)
@@ -45,7 +53,7 @@ func (t *talk) send(_ context.Context, worker int) error {
 	t.busy[worker].Lock()
 	defer t.busy[worker].Unlock()
 	number := len(t.sent[worker])
-	conversation := (worker + number*len(t.people)) % len(t.conversations) // no two beside each other
+	conversation := t.at(worker, number)
 	seq, err := t.people[worker].say(t.conversations[conversation], content(worker, number))
 	if err != nil {
 		return err

@@ -114,7 +114,7 @@ func (w *world) drop() error {
 // database opens a service's database as the service does, for yardsticks: the
 // bare driver with the same write and read concerns.
 func (w *world) database(ctx context.Context, service string) (*mongodb.DB, error) {
-	return mongodb.Open(ctx, mongodb.Settings{URI: w.engine.URI(), Database: w.prefix + service},
+	return mongodb.Open(ctx, mongodb.Settings{URI: w.engine.URI(), Database: w.prefix + service, MaxPool: inFlightMost},
 		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 }
 

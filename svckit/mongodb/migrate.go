@@ -1,11 +1,14 @@
 package mongodb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -17,6 +20,30 @@ const (
 	migrateWait      = 30 * time.Minute // an index over many documents takes long
 	namespaceExists  = 48               // MongoDB's error code
 )
+
+// Open opens the database of the schema's service, which has the service's name
+// unless the settings say otherwise, and makes sure that it has this version.
+func (s Schema) Open(ctx context.Context, settings Settings, logger *slog.Logger, reg prometheus.Registerer) (*DB, error) {
+	settings.Database = cmp.Or(settings.Database, s.Service)
+	db, err := Open(ctx, settings, logger, reg)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.CheckSchema(ctx, s); err != nil {
+		return nil, errors.Join(err, db.Close(context.WithoutCancel(ctx)))
+	}
+	return db, nil
+}
+
+// Migrate brings the database that Open opens up to the schema.
+func (s Schema) Migrate(ctx context.Context, settings Settings, logger *slog.Logger) error {
+	settings.Database = cmp.Or(settings.Database, s.Service)
+	db, err := Open(ctx, settings, logger, prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Migrate(ctx, s), db.Close(context.WithoutCancel(ctx)))
+}
 
 // Migrate brings the database up to a schema: it makes what is missing of the
 // collections and indexes, shards the collections on a sharded cluster, and

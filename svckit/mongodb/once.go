@@ -9,6 +9,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"chatplatform.io/svckit/paging"
 )
 
 const epochBytes = 16
@@ -20,6 +22,17 @@ const epochBytes = 16
 func (db *DB) Epoch(ctx context.Context) (string, error) {
 	value, err := db.once(ctx, "epoch", epochBytes)
 	return hex.EncodeToString(value), err
+}
+
+// Cursors makes and reads the cursors of the lists that are kept here: under a
+// key of this database, until its epoch ends.
+func (db *DB) Cursors(ctx context.Context) (*paging.Codec, error) {
+	key, err := db.Secret(ctx, "cursors", 32)
+	if err != nil {
+		return nil, err
+	}
+	epoch, err := db.Epoch(ctx)
+	return paging.NewCodec(key, epoch), err
 }
 
 // Secret is size random bytes, made once under a name and the same for every

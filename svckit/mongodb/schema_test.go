@@ -3,6 +3,7 @@ package mongodb_test
 import (
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -67,6 +68,31 @@ func TestCheckSchema(t *testing.T) {
 	require.NoError(t, db.CheckSchema(t.Context(), schema(2)))
 	require.ErrorContains(t, db.CheckSchema(t.Context(), schema(3)), "is at schema version 2 and this thing-svc needs 3: run `thing-svc migrate`")
 	require.ErrorContains(t, db.CheckSchema(t.Context(), schema(1)), "run a newer thing-svc")
+}
+
+func TestASchemaOpensItsService(t *testing.T) {
+	t.Parallel()
+	settings := svctest.Settings(t)
+	logger, _ := svctest.Logs(t)
+	schema := mongodb.Schema{Service: settings.Database, Version: 1}
+	settings.Database = ""
+	_, err := schema.Open(t.Context(), settings, logger, prometheus.NewRegistry())
+	require.ErrorContains(t, err, "migrate", "there is no schema yet")
+	require.NoError(t, schema.Migrate(t.Context(), settings, logger))
+	db, err := schema.Open(t.Context(), settings, logger, prometheus.NewRegistry())
+	require.NoError(t, err)
+	require.Equal(t, schema.Service, db.Name(), "named after the service")
+
+	cursors, err := db.Cursors(t.Context())
+	require.NoError(t, err)
+	text, err := cursors.Encode("list", "agt", 7)
+	require.NoError(t, err)
+	again, err := db.Cursors(t.Context())
+	require.NoError(t, err)
+	var place int
+	require.NoError(t, again.Decode("list", "agt", text, &place))
+	require.Equal(t, 7, place)
+	require.NoError(t, db.Close(t.Context()))
 }
 
 func TestValidate(t *testing.T) {

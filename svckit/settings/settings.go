@@ -25,23 +25,6 @@ func Load[T any](environ []string) (T, error) {
 	return config, nil
 }
 
-// Defaults gives a T as an empty environment makes it, with required settings
-// left at their zero values.
-func Defaults[T any]() (T, error) {
-	var config T
-	err := env.ParseWithOptions(&config, env.Options{Environment: map[string]string{}})
-	var all env.AggregateError
-	if errors.As(err, &all) {
-		for _, e := range all.Errors {
-			if !errors.As(e, new(env.VarIsNotSetError)) && !errors.As(e, new(env.EmptyVarError)) {
-				return config, err
-			}
-		}
-		return config, nil
-	}
-	return config, err
-}
-
 // flatten puts the library's list of errors on lines of their own and names
 // the variable where the library names the field. A malformed value is not
 // shown: it may be a secret in the wrong place.

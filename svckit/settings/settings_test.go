@@ -76,13 +76,6 @@ func TestLoadNamesEveryProblem(t *testing.T) {
 	}
 }
 
-func TestDefaults(t *testing.T) {
-	t.Parallel()
-	got, err := settings.Defaults[config]()
-	require.NoError(t, err)
-	require.Equal(t, config{Timeout: 10 * time.Second, Inner: inner{Timeout: 5 * time.Second}, Mail: prefixed{Port: 25}}, got)
-}
-
 func TestTable(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, strings.Join([]string{

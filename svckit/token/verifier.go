@@ -17,10 +17,8 @@ import (
 
 const (
 	// Type is the typ header of an access token (RFC 9068 §2.1).
-	Type = "at+jwt"
-	// devPrefix marks the development tokens of local mode.
-	devPrefix = "dev:"
-	maxSize   = 4096 // bytes of a token
+	Type    = "at+jwt"
+	maxSize = 4096 // bytes of a token
 )
 
 // ErrUnknownKey is what a KeySource returns for a key that is not published.

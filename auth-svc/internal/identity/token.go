@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -150,13 +149,10 @@ func (s *Service) ServiceToken(service, audience string) (AccessToken, error) {
 // clockSkew is longer than verifiers take a token after its end.
 const clockSkew = time.Minute
 
-// devToken begins the id of a development token.
-const devToken = "dev:"
-
 // Revoke ends the token that claims are of. A development token never ends: it
 // is made anew from its name each time.
 func (s *Service) Revoke(ctx context.Context, claims *token.Claims) error {
-	if strings.HasPrefix(claims.ID, devToken) {
+	if claims.Dev() {
 		return fault.Field("token", "development tokens are not revoked")
 	}
 	if err := s.deps.Store.RevokeToken(ctx, claims.Subject, claims.ID, s.deps.Now(), claims.ExpiresAt.Add(clockSkew)); err != nil {
@@ -227,11 +223,7 @@ func (s *Service) AuthenticateRecovery(ctx context.Context, accountID string, gi
 func (s *Service) DevClaims(ctx context.Context, name string) (*token.Claims, error) {
 	account, err := s.LivingByName(ctx, name)
 	if err != nil {
-		return nil, notFoundIs(err, fault.ErrUnauthenticated.Say("The development token names no account."))
+		return nil, notFoundIs(err, token.ErrDevName)
 	}
-	now := s.deps.Now()
-	return &token.Claims{
-		Subject: account.ID, Scopes: token.AllScopes(), ID: devToken + account.ID,
-		IssuedAt: now, ExpiresAt: now.Add(s.config.Limits.TokenTTL), AuthTime: now,
-	}, nil
+	return token.DevClaims(account.ID, s.deps.Now()), nil
 }

@@ -82,8 +82,8 @@ func Schema() mongodb.Schema {
 
 // findOne decodes the one document of a filter; fault.ErrNotFound without one.
 func findOne[T any](ctx context.Context, c *mongo.Collection, filter bson.D) (T, error) {
-	var doc T
-	return doc, absent(c.FindOne(ctx, filter).Decode(&doc))
+	doc, err := mongodb.One[T](c.FindOne(ctx, filter))
+	return doc, absent(err)
 }
 
 // absent makes fault.ErrNotFound of a missing document, and passes other
@@ -101,8 +101,8 @@ func findAll[T any](ctx context.Context, c *mongo.Collection, filter bson.D, o *
 	if err != nil {
 		return nil, mongodb.Fault(err)
 	}
-	docs := []T{}
-	return docs, mongodb.Fault(cursor.All(ctx, &docs))
+	docs, err := mongodb.All[T](ctx, cursor)
+	return docs, mongodb.Fault(err)
 }
 
 // matched makes fault.ErrNotFound of an update that found nothing.

@@ -145,8 +145,8 @@ func (s *Store) views(ctx context.Context, which bson.D, more ...bson.D) ([]chat
 	if err != nil {
 		return nil, mongodb.Fault(err)
 	}
-	docs := []viewDoc{}
-	if err := cursor.All(ctx, &docs); err != nil {
+	docs, err := mongodb.All[viewDoc](ctx, cursor)
+	if err != nil {
 		return nil, mongodb.Fault(err)
 	}
 	return each(docs, viewDoc.view)

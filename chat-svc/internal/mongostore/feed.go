@@ -228,7 +228,7 @@ type changeDoc struct {
 // event reads the change at hand and gives it its position.
 func (s *stream) event() (events.Event, error) {
 	var doc changeDoc
-	if err := s.changes.Decode(&doc); err != nil {
+	if err := bson.Unmarshal(s.changes.Current, &doc); err != nil {
 		return events.Event{}, fmt.Errorf("decode a change: %w", err)
 	}
 	at := events.Position{Seconds: doc.At.T, Ordinal: doc.At.I}

@@ -148,8 +148,7 @@ func among[T any](field string, values []T) bson.E {
 
 // findOne decodes the one document of a filter; fault.ErrNotFound without one.
 func findOne[T any](ctx context.Context, c *mongo.Collection, filter bson.D, o ...options.Lister[options.FindOneOptions]) (T, error) {
-	var doc T
-	err := c.FindOne(ctx, filter, o...).Decode(&doc)
+	doc, err := mongodb.One[T](c.FindOne(ctx, filter, o...))
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return doc, fault.ErrNotFound
 	}
@@ -166,8 +165,8 @@ func findAll[T any](ctx context.Context, c *mongo.Collection, filter bson.D, o .
 	if err != nil {
 		return nil, mongodb.Fault(err)
 	}
-	docs := []T{}
-	return docs, mongodb.Fault(cursor.All(ctx, &docs))
+	docs, err := mongodb.All[T](ctx, cursor)
+	return docs, mongodb.Fault(err)
 }
 
 // each maps documents to what they mean.

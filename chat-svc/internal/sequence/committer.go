@@ -51,7 +51,9 @@ type Options struct {
 	Now   func() time.Time
 	// Report hears of every insert, on the goroutine that made it.
 	Report func(Report)
-	// Committers is how many inserts are in flight at once, 4 when zero.
+	// Committers is how many inserts are in flight at once, 2 when zero: one
+	// gathers and is read by the database while the other becomes durable. More
+	// share each durable write among fewer messages.
 	Committers int
 	// Queue bounds the messages that wait, for each committer; 1,024 when zero.
 	Queue int
@@ -79,7 +81,7 @@ type Committer struct {
 
 // New starts a committer.
 func New(o Options) *Committer {
-	o.Committers = orDefault(o.Committers, 4)
+	o.Committers = orDefault(o.Committers, 2)
 	o.Queue = orDefault(o.Queue, 1024)
 	o.Remembered = orDefault(o.Remembered, 16384)
 	ctx, cancel := context.WithCancel(context.Background())
