@@ -46,14 +46,6 @@ func TestDatabaseAway(t *testing.T) {
 		"list": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations", nil) },
 		"look": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation, nil) },
 		"read": func() *svctest.Response { return ann.do(t, "GET", "/api/conversations/"+conversation+"/messages", nil) },
-
-		"chats": func() *svctest.Response { return ann.do(t, "POST", "/api/getChats", nil) },
-		"start": func() *svctest.Response {
-			return ann.do(t, "POST", "/api/startChat", object{"user_ids": namesFrom(2, 2)})
-		},
-		"history": func() *svctest.Response {
-			return ann.do(t, "POST", "/api/getChatHistory", object{"chat_id": conversation[5:]})
-		},
 	}
 	begun := time.Now()
 	answers := map[string]<-chan *svctest.Response{}

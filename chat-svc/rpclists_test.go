@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"chatplatform.io/svckit/svctest"
 )
 
 func TestRPCHistoryInPages(t *testing.T) {
@@ -243,4 +245,24 @@ func TestRPCWithAuthAway(t *testing.T) {
 	p.auth.away.Store(false)
 	require.Eventually(t, func() bool { return fresh.rpc(t, "getChats", nil).Status == 200 }, 10*time.Second, 10*time.Millisecond)
 	require.Len(t, fresh.result(t, "getChatHistory", object{"chat_id": chat}).Get("result.items"), 1, "what was refused was not sent")
+}
+
+func TestRPCWithTheDatabaseAway(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	uri, proxy := svctest.NewProxy(t, i.database.URI)
+	ann := i.as(t, document.Client(t, i.server(t, "MONGODB_URI="+uri).Handler()), 1)
+	chat := ann.chat(t, i.as(t, ann.Client, 2))
+	calls := methods(chat, ann.first(t, chat))
+	proxy.Cut()
+	for name, m := range calls {
+		answer := ann.rpc(t, name, m.body)
+		require.Equal(t, 503, answer.Status, "%s: %s", name, answer.Body)
+		require.Contains(t, answer.Text("description"), "unavailable: ")
+		require.NotEmpty(t, answer.Header.Get("Retry-After"), name)
+	}
+	proxy.Restore()
+	for name, m := range calls {
+		require.Eventually(t, func() bool { return ann.rpc(t, name, m.body).Status == 200 }, 20*time.Second, 50*time.Millisecond, "%s is back by itself", name)
+	}
 }
