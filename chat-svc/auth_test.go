@@ -9,7 +9,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,14 +38,20 @@ type auth struct {
 	lookups    atomic.Int64  // calls that asked for accounts
 	life       time.Duration // of the tokens
 	away       atomic.Bool
-	changes    chan accounts.Change
+
+	mu      sync.Mutex
+	changes []accounts.Change
+	epoch   string
+	told    chan struct{} // closed when there is another change
 }
 
 func newAuth(t *testing.T) *auth {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
-	a := &auth{key: key, life: 15 * time.Minute, secretFile: filepath.Join(t.TempDir(), "secret"), changes: make(chan accounts.Change, 16)}
+	a := &auth{
+		key: key, life: 15 * time.Minute, secretFile: filepath.Join(t.TempDir(), "secret"), epoch: "first", told: make(chan struct{}),
+	}
 	require.NoError(t, os.WriteFile(a.secretFile, []byte("secret"), 0o600))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/jwks.json", a.serveKeys)
@@ -94,16 +103,55 @@ func (a *auth) serveAccounts(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
+// serveChanges has a feed of positions from 1 on, all of them lately.
 func (a *auth) serveChanges(w http.ResponseWriter, r *http.Request) {
-	var answer accounts.ChangesAnswer
-	select {
-	case change := <-a.changes:
-		answer.Changes = append(answer.Changes, change)
-	case <-r.Context().Done():
-		return
-	case <-time.After(20 * time.Second):
+	query := r.URL.Query()
+	wait, _ := strconv.Atoi(query.Get("wait"))
+	after, _ := strconv.Atoi(query.Get("after")) // none with since
+	deadline := time.After(time.Duration(wait) * time.Second)
+	for {
+		a.mu.Lock()
+		told, refused := a.told, after > len(a.changes) || query.Get("epoch") != "" && query.Get("epoch") != a.epoch
+		a.mu.Unlock()
+		if refused {
+			http.Error(w, `{"error":{"code":"INVALID_CURSOR"}}`, http.StatusBadRequest)
+			return
+		}
+		if answer := a.after(after); len(answer.Changes) > 0 || wait == 0 {
+			_ = json.NewEncoder(w).Encode(answer)
+			return
+		}
+		select {
+		case <-told:
+		case <-deadline:
+			wait = 0
+		case <-r.Context().Done():
+			return
+		}
 	}
-	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (a *auth) after(position int) accounts.ChangesAnswer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return accounts.ChangesAnswer{Epoch: a.epoch, Changes: slices.Clone(a.changes[position:]), Position: int64(len(a.changes))}
+}
+
+// tell appends a change to the feed.
+func (a *auth) tell(change accounts.Change) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change.Position, change.At = int64(len(a.changes)+1), time.Now()
+	a.changes = append(a.changes, change)
+	close(a.told)
+	a.told = make(chan struct{})
+}
+
+// restore begins a feed of another epoch.
+func (a *auth) restore() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.changes, a.epoch = nil, "second"
 }
 
 // token signs an access token; without scopes it has those of a default key.
@@ -112,7 +160,7 @@ func (a *auth) token(t *testing.T, account string, scopes ...string) string {
 	if len(scopes) == 0 {
 		scopes = token.DefaultScopes()
 	}
-	now := time.Now()
+	now := time.Now().Add(-time.Minute) // tests put clocks back
 	signed := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
 		"iss": issuer, "aud": "chatplatform", "sub": account, "client_id": "aky_" + account[4:],
 		"scope": strings.Join(scopes, " "), "jti": fmt.Sprint(a.issued.Add(1)),

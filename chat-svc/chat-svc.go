@@ -14,6 +14,8 @@ import (
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/chore"
+	"chatplatform.io/chat-svc/internal/departure"
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/mongostore"
@@ -54,7 +56,10 @@ type Server struct {
 	rights    *chat.Rights
 	polls     *restapi.Polls
 	metrics   *metrics
-	sweeper   *sweep.Sweeper
+	sweeper   *chore.Chore
+
+	departures *chore.Chore
+	holder     string // of leases: tells this replica apart
 
 	follow   context.CancelFunc // of what works beside the requests
 	followed sync.WaitGroup
@@ -69,7 +74,7 @@ func Migrate(ctx context.Context, config Config, deps program.Deps) error {
 // Open connects and loads everything that answering needs. Close ends what it
 // started.
 func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err error) {
-	s := &Server{config: config, deps: deps}
+	s := &Server{config: config, deps: deps, holder: rand.Text()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
@@ -93,19 +98,20 @@ func Open(ctx context.Context, config Config, deps program.Deps) (_ *Server, err
 	if err != nil {
 		return nil, err
 	}
-	s.start(checkpoint)
+	following := s.start(checkpoint)
 	s.wire(directKey, cursors)
+	s.followed.Go(func() { s.accounts.Follow(following) })
 	return s, nil
 }
 
-// start begins what works beside the requests.
-func (s *Server) start(checkpoint events.Position) {
+// start begins what works beside the requests, until the context that it gives
+// ends.
+func (s *Server) start(checkpoint events.Position) context.Context {
 	s.accounts = accounts.New(s.config.Accounts, accounts.Deps{
-		Service: Name, Logger: s.deps.Observer.Logger, Now: s.deps.Now,
+		Service: Name, Logger: s.deps.Observer.Logger, Now: s.deps.Now, Deleted: func() { s.departures.Wake() },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	s.follow = cancel
-	s.followed.Go(func() { s.accounts.Follow(ctx) })
 
 	store := mongostore.New(s.db)
 	s.lists = lists.New(store, s.deps.Now)
@@ -117,7 +123,7 @@ func (s *Server) start(checkpoint events.Position) {
 	s.lists.Hear(s.feed)
 	s.rights.Hear(s.feed)
 	s.followed.Go(func() { s.feed.Run(ctx) })
-	keeper := events.NewKeeper(s.feed, store, rand.Text(), s.deps.Now, s.deps.Observer.Logger)
+	keeper := events.NewKeeper(s.feed, store, s.holder, s.deps.Now, s.deps.Observer.Logger)
 	s.followed.Go(func() { keeper.Run(ctx) })
 
 	load := polling.NewLoad()
@@ -130,14 +136,16 @@ func (s *Server) start(checkpoint events.Position) {
 	s.polls.Report = s.metrics.polled
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
-	s.sweeper = sweep.New(store, s.deps.Observer.Logger)
+	s.sweeper = sweep.Start(store, s.deps.Observer.Logger)
+	return ctx
 }
 
 func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	service := chat.New(s.config.limits(), chat.Deps{
 		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Sweeper: s.sweeper, Accounts: s.accounts,
-		Sends: ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
-		Feed:  s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted,
+		Sends:     ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
+		Creations: ratelimit.New(s.config.CreationsPerMinute/60, s.config.CreationBurst, limitedAccounts, s.deps.Now),
+		Feed:      s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted,
 		DirectKey: directKey, Now: s.deps.Now,
 	})
 	verifier := s.verifier()
@@ -147,6 +155,10 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		Checks: map[string]func(context.Context) error{
 			"database": s.db.Ping, "accounts": s.hearsAccounts, "events": s.hearsEvents,
 		},
+	})
+	s.departures = departure.Start(departure.Deps{
+		Feed: s.accounts, Store: mongostore.New(s.db), Chat: service, Holder: s.holder,
+		Now: s.deps.Now, Logger: s.deps.Observer.Logger, Departed: s.metrics.departures.Inc,
 	})
 	restapi.New(service, verifier, cursors, s.polls).Mount(s.Public)
 	rpc.Mount(s.Public)
@@ -188,6 +200,9 @@ func (s *Server) Close(ctx context.Context) error {
 		s.committer.Close(ctx)
 		s.reads.Close(ctx)
 		s.sweeper.Close()
+	}
+	if s.departures != nil {
+		s.departures.Close()
 	}
 	if s.accounts != nil {
 		s.follow()

@@ -1,6 +1,7 @@
 package chatsvc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -24,8 +25,10 @@ type Config struct {
 
 	SendsPerMinute          float64 `env:"SENDS_PER_MINUTE" envDefault:"600" doc:"Messages that an account may send in a minute, on each replica."`
 	SendBurst               int     `env:"SEND_BURST" envDefault:"100" doc:"Messages that an account may send at once."`
+	CreationsPerMinute      float64 `env:"CREATIONS_PER_MINUTE" envDefault:"60" doc:"Conversations that an account may make in a minute, on each replica."`
+	CreationBurst           int     `env:"CREATION_BURST" envDefault:"100" doc:"Conversations that an account may make at once."`
 	MembersPerGroup         int     `env:"MEMBERS_PER_GROUP" envDefault:"50000" doc:"Most members of a group."`
-	ConversationsPerAccount int     `env:"CONVERSATIONS_PER_ACCOUNT" envDefault:"5000" doc:"Conversations of an account beyond which it makes no more."`
+	ConversationsPerAccount int     `env:"CONVERSATIONS_PER_ACCOUNT" envDefault:"5000" doc:"Conversations that an account may have made and that are not closed; it is invited to no more when it is in four times as many."`
 	BlocksMaxGroup          int     `env:"BLOCKS_MAX_GROUP" envDefault:"0" doc:"Members of the largest group in which a block by one of them bars another from sending; in larger ones the messages are hidden from who blocks. 0 means any size."`
 
 	PollMinInterval time.Duration `env:"POLL_MIN_INTERVAL" envDefault:"1s" doc:"Least wait between polls that an account is advised, at least 1s."`
@@ -35,13 +38,21 @@ type Config struct {
 
 	EventMemory int `env:"EVENT_MEMORY" envDefault:"67108864" doc:"Bytes of the newest events that a replica keeps for who catches up; what is older is read from the database."`
 
+	// ClockOffset is how far the clock may be from the database's before nothing
+	// is sent any more: 30 s when zero. Tests that move the clock set it.
+	ClockOffset time.Duration `env:"-"`
+
 	Accounts accounts.Settings
 	Serving  httpserver.Settings
 	MongoDB  mongodb.Settings
 	Observe  observe.Settings
 }
 
-// limitedAccounts is how many accounts the limit of sends remembers.
+// clockOffset is half of the minute by which catch-up looks back.
+const clockOffset = 30 * time.Second
+
+// limitedAccounts is how many accounts the limits of sends and of creations
+// remember, each.
 const limitedAccounts = 100_000
 
 // check refuses limits that would let nobody do anything.
@@ -49,8 +60,9 @@ func (c Config) check() error {
 	if c.EventMemory < 0 {
 		return errors.New("EVENT_MEMORY must not be negative")
 	}
-	if c.SendsPerMinute <= 0 || c.SendBurst < 1 || c.MembersPerGroup < 1 || c.ConversationsPerAccount < 1 {
-		return errors.New("SENDS_PER_MINUTE, SEND_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
+	if min(c.SendsPerMinute, c.CreationsPerMinute) <= 0 ||
+		min(c.SendBurst, c.CreationBurst, c.MembersPerGroup, c.ConversationsPerAccount) < 1 {
+		return errors.New("SENDS_PER_MINUTE, SEND_BURST, CREATIONS_PER_MINUTE, CREATION_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
 	}
 	return c.polling().Check()
 }
@@ -58,7 +70,7 @@ func (c Config) check() error {
 func (c Config) limits() chat.Limits {
 	return chat.Limits{
 		MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount,
-		BlocksMaxGroup: c.BlocksMaxGroup,
+		BlocksMaxGroup: c.BlocksMaxGroup, ClockOffset: cmp.Or(c.ClockOffset, clockOffset),
 	}
 }
 

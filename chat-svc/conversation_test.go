@@ -193,16 +193,6 @@ func TestRacingCreators(t *testing.T) {
 	require.Len(t, ids, 1, "one key makes one group: %v", keyed)
 }
 
-func TestConversationQuota(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t, "CONVERSATIONS_PER_ACCOUNT=2")
-	p.ann.group(t)
-	p.bob.group(t, p.ann.id)
-	answer := p.ann.want(t, 403, "POST", "/api/conversations", object{"type": "group", "members": []string{}})
-	require.Equal(t, "QUOTA_EXCEEDED", answer.Text("error.code"))
-	require.Equal(t, "conversations_per_account", answer.Text("error.details.quota"))
-}
-
 func TestLargeGroup(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -14,7 +14,7 @@ func costs() []cost {
 
 func closing() cost {
 	return cost{"closing", `ann DELETE /api/conversations/{conversation_id}`,
-		"find members, " + begins + ", find members, delete members, delete memberships, " + ends, once}
+		"find members, " + begins + ", find members, delete members, delete memberships, update formers, " + ends, once}
 }
 
 func costsOfMessages() []cost {
@@ -74,7 +74,7 @@ func costsOfConversations() []cost {
 
 func costsOfMembers() []cost {
 	const joins = "find messages, insert members, insert memberships, "
-	const leaves = "delete members, delete memberships, "
+	const leaves = "delete members, delete memberships, update formers, "
 	both := func(commands string) (string, string) { return commands, commands }
 	invite, inviteAgain := both("find members, find members, aggregate memberships, " + begins + ", " + joins + ends)
 	none, noneAgain := both("find members, find members, " + begins)

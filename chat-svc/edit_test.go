@@ -31,7 +31,7 @@ func (c *stopped) String() string          { return c.Now().Format("2006-01-02T1
 func newStill(t *testing.T, environ ...string) (place, *stopped) {
 	t.Helper()
 	i, clock := install(t), newStopped()
-	i.auth.life = 24 * 365 * time.Hour
+	i.auth.life, i.anyClock = 24*365*time.Hour, true
 	deps, _ := i.logged(t)
 	deps.Now = clock.Now
 	client := document.Client(t, i.serverWith(t, deps, environ...).Handler())

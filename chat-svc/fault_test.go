@@ -3,6 +3,7 @@ package chatsvc_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -73,6 +74,57 @@ func TestDatabaseAway(t *testing.T) {
 	require.Len(t, page.Get("messages"), 2, "each retry with the key was the same message")
 }
 
+// While the database is away nobody waits for it: sends are refused at once,
+// polls too once what is in memory is a second old, and all of it is back by
+// itself.
+func TestNobodyWaitsForADatabaseThatIsAway(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	uri, proxy := svctest.NewProxy(t, i.database.URI)
+	deps, logs := i.logged(t)
+	client := document.Client(t, i.serverWith(t, deps, "MONGODB_URI="+uri).Handler())
+	ann := i.as(t, client, 1)
+	conversation := ann.group(t)
+	ann.settle(t, conversation)
+	send := func() int {
+		return ann.do(t, "POST", "/api/messages", object{"conversation_id": conversation, "content": "x"}).Status
+	}
+	poll := func(path string) int { return ann.do(t, "GET", path, nil).Status }
+	paths := []string{"/api/messages", "/api/conversations", "/api/conversations/" + conversation + "/messages"}
+	for _, path := range paths {
+		require.Equal(t, 200, poll(path))
+	}
+	proxy.Cut()
+	for _, path := range paths {
+		require.Eventually(t, func() bool { return poll(path) == 503 }, 20*time.Second, 5*time.Millisecond, path)
+	}
+	require.Equal(t, 503, send())
+	waited := func() (n int) { // requests that waited for a server until they gave up
+		for line := range strings.Lines(logs.String()) {
+			if strings.Contains(line, "request failed") && strings.Contains(line, "server selection") {
+				n++
+			}
+		}
+		return n
+	}
+	before := waited()
+	for range 50 {
+		require.Equal(t, 503, send())
+		for _, path := range paths {
+			require.Equal(t, 503, poll(path))
+		}
+	}
+	require.Equal(t, before, waited())
+
+	proxy.Restore()
+	restored := time.Now()
+	require.Eventually(t, func() bool { return send() == 201 }, 20*time.Second, 5*time.Millisecond)
+	for _, path := range paths {
+		require.Eventually(t, func() bool { return poll(path) == 200 }, 20*time.Second, 5*time.Millisecond, path)
+	}
+	t.Logf("back %s after the database", time.Since(restored))
+}
+
 // With auth-svc away, tokens whose key is known go on, who is known can be
 // written to, and who is not known cannot be looked up.
 func TestAuthAway(t *testing.T) {
@@ -93,7 +145,7 @@ func TestRevocationArrives(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.ann.want(t, 200, "GET", "/api/conversations", nil)
-	p.auth.changes <- accounts.Change{Position: 1, Kind: accounts.KeysRevoked, KeyIDs: []string{"aky_" + p.ann.id[4:]}}
+	p.auth.tell(accounts.Change{Kind: accounts.KeysRevoked, KeyIDs: []string{"aky_" + p.ann.id[4:]}})
 	begun := time.Now()
 	require.Eventually(t, func() bool {
 		return p.ann.do(t, "GET", "/api/conversations", nil).Status == 401

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	chatplatform.io/auth-svc/accounts v0.0.0
 	chatplatform.io/svckit v0.0.0
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/uuid v1.6.0

@@ -19,6 +19,8 @@ type metrics struct {
 	stopped  *prometheus.CounterVec
 	fallback *prometheus.CounterVec
 
+	departures prometheus.Counter
+
 	polls    *prometheus.CounterVec
 	empty    prometheus.Counter
 	early    prometheus.Counter
@@ -56,9 +58,12 @@ func newMetrics(registry prometheus.Registerer, w watched) *metrics {
 			Name: "chat_poll_fallback_total",
 			Help: "Lists for which memory was not trusted, by reason: starting, silent or behind, as the change stream is.",
 		}, []string{"reason"}),
+		departures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "chat_departures_total", Help: "Deleted accounts that were taken out of their conversations.",
+		}),
 	}
 	m.countPolls(registry)
-	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, m.fallback)
+	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, m.fallback, m.departures)
 	registry.MustRegister(w.gauges()...)
 	registry.MustRegister(w.lookups()...)
 	return m
@@ -93,6 +98,9 @@ func (w watched) gauges() []prometheus.Collector {
 		gauge("chat_accounts_unheard_seconds",
 			"How long auth-svc's change feed has not answered; revocations of that time are not known here.",
 			func() float64 { return w.accounts.Unheard().Seconds() }),
+		gauge("chat_clock_offset_seconds",
+			"How far this process's clock is ahead of the database's; more than 30 from zero it sends nothing.",
+			func() float64 { return w.feed.Offset().Seconds() }),
 		gauge("chat_checkpoint_behind_seconds",
 			"How long the documents of conversations have lacked a message that was sent; the list's order is told as stale above 5.",
 			func() float64 { return w.feed.Behind().Seconds() }),

@@ -18,6 +18,7 @@ import (
 func pollers(t *testing.T, environ ...string) (p place, clock *svctest.Clock, replicas []person) {
 	t.Helper()
 	i := install(t)
+	i.anyClock = true
 	clock = svctest.NewClock()
 	environ = append([]string{"POLL_BURST=5"}, environ...)
 	for range 2 {

@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 type installation struct {
 	auth     *auth
 	database mongodb.Settings
+	anyClock bool // servers serve whatever their clock shows
 }
 
 func install(t *testing.T) installation {
@@ -60,10 +61,13 @@ func (i installation) config(t *testing.T, environ ...string) chatsvc.Config {
 	config, err := settings.Load[chatsvc.Config](append([]string{
 		"ISSUER=" + issuer, "AUTH_INTERNAL_URL=" + i.auth.URL, "SERVICE_SECRET_FILE=" + i.auth.secretFile,
 		"MONGODB_URI=" + i.database.URI, "MONGODB_DATABASE=" + i.database.Database,
-		"POLL_BURST=100000", // tests do not wait between polls
+		"POLL_BURST=100000", "CREATION_BURST=100000", // tests do not wait
 	}, environ...))
 	require.NoError(t, err)
 	config.MongoDB.Monitors = i.database.Monitors
+	if i.anyClock {
+		config.ClockOffset = 100 * 365 * 24 * time.Hour
+	}
 	return config
 }
 

@@ -17,7 +17,7 @@ func TestStaleListOrder(t *testing.T) {
 	i := install(t)
 	lease := svctest.Open(t, i.database).Collection("feed")
 	_, err := lease.InsertOne(t.Context(), bson.D{
-		{Key: "_id", Value: "lease"}, {Key: "holder", Value: "a replica that hangs"}, {Key: "until", Value: time.Now().Add(time.Hour)},
+		{Key: "_id", Value: "lease:checkpoint"}, {Key: "holder", Value: "a replica that hangs"}, {Key: "until", Value: time.Now().Add(time.Hour)},
 	})
 	require.NoError(t, err)
 	client := document.Client(t, i.server(t).Handler())
@@ -28,7 +28,7 @@ func TestStaleListOrder(t *testing.T) {
 	}
 	require.False(t, stale(), "nothing is late yet")
 	require.Eventually(t, stale, 30*time.Second, 200*time.Millisecond)
-	_, err = lease.DeleteOne(t.Context(), bson.D{{Key: "_id", Value: "lease"}})
+	_, err = lease.DeleteOne(t.Context(), bson.D{{Key: "_id", Value: "lease:checkpoint"}})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return !stale() }, 30*time.Second, 200*time.Millisecond)
 }

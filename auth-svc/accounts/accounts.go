@@ -52,6 +52,9 @@ type Deps struct {
 	Service string // the caller's own name
 	Logger  *slog.Logger
 	Now     func() time.Time
+	// Deleted hears, when Follow does, that accounts were deleted; nil for
+	// nobody. It must not block.
+	Deleted func()
 }
 
 // A Client asks auth-svc. It is safe for concurrent use; Follow must run for
@@ -215,6 +218,18 @@ func (c *Client) post(ctx context.Context, path string, body, into any) error {
 	return c.do(req, into)
 }
 
+// Changes gives the first changes after a position, at most 1,000, without
+// waiting for any, and the position to go on from. The deletions of accounts are
+// kept for good, other changes until no token can be older. ErrPosition;
+// fault.ErrUnavailable.
+func (c *Client) Changes(ctx context.Context, after Position) (changes []Change, next Position, err error) {
+	answer, err := c.changes(ctx, after.query(), 0)
+	if err != nil {
+		return nil, after, err
+	}
+	return answer.Changes, answer.next(), nil
+}
+
 // changes asks for what happened after a position, or since an instant where
 // the position is not known.
 func (c *Client) changes(ctx context.Context, from url.Values, wait time.Duration) (ChangesAnswer, error) {
@@ -247,7 +262,7 @@ func (c *Client) do(req *http.Request, into any) error {
 		c.tokens.Forget(bearer)
 	}
 	if resp.StatusCode == http.StatusBadRequest && invalidCursor(resp.Body) {
-		return errPosition
+		return ErrPosition
 	}
 	if resp.StatusCode != http.StatusOK {
 		return unavailable.Because(fmt.Errorf("auth-svc answered %s with status %d", req.URL.Path, resp.StatusCode))
@@ -258,9 +273,9 @@ func (c *Client) do(req *http.Request, into any) error {
 	return nil
 }
 
-// errPosition says that the change feed does not know the position: a backup
+// ErrPosition says that the change feed does not know the position: a backup
 // was restored.
-var errPosition = errors.New("auth-svc's change feed does not know the position")
+var ErrPosition = errors.New("auth-svc's change feed does not know the position")
 
 func invalidCursor(body io.Reader) bool {
 	var refusal struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
@@ -30,7 +29,7 @@ func (c *Client) Follow(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, errPosition):
+		case errors.Is(err, ErrPosition):
 			c.deps.Logger.Warn("auth-svc's change feed began anew, as after a restored backup; it is read again from some time ago")
 			from = c.recently()
 			pause(ctx, followRetry)
@@ -47,7 +46,7 @@ func (c *Client) Follow(ctx context.Context) {
 			silent = false
 			c.hear()
 			c.apply(answer.Changes)
-			from = url.Values{"epoch": {answer.Epoch}, "after": {strconv.FormatInt(answer.Position, 10)}}
+			from = answer.next().query()
 		}
 	}
 }
@@ -77,6 +76,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func (c *Client) apply(changes []Change) {
+	deleted := false
 	for _, change := range changes {
 		switch change.Kind {
 		case TokenRevoked:
@@ -88,7 +88,11 @@ func (c *Client) apply(changes []Change) {
 		case AccountDeleted:
 			c.forget(change.AccountID)
 			c.revoked.add(change.AccountID)
+			deleted = true
 		}
+	}
+	if deleted && c.deps.Deleted != nil {
+		c.deps.Deleted()
 	}
 }
 

@@ -1,6 +1,10 @@
 package accounts
 
-import "time"
+import (
+	"net/url"
+	"strconv"
+	"time"
+)
 
 // The kinds of change.
 const (
@@ -8,6 +12,12 @@ const (
 	KeysRevoked    = "keys_revoked"
 	AccountUpdated = "account_updated"
 	AccountDeleted = "account_deleted"
+)
+
+// What becomes of a deleted account's messages.
+const (
+	Keep  = "keep"
+	Erase = "erase"
 )
 
 // An Account is what other services know of one.
@@ -38,7 +48,7 @@ type Change struct {
 	At        time.Time `json:"at"`
 	TokenID   string    `json:"token_id,omitempty"` // of token_revoked
 	KeyIDs    []string  `json:"key_ids,omitempty"`  // of keys_revoked
-	Content   string    `json:"content,omitempty"`  // of account_deleted: keep or erase
+	Content   string    `json:"content,omitempty"`  // of account_deleted: Keep or Erase
 }
 
 // ChangesAnswer has changes in order, at most 1,000, and the epoch and position
@@ -48,3 +58,20 @@ type ChangesAnswer struct {
 	Changes  []Change `json:"changes"`
 	Position int64    `json:"position"`
 }
+
+// A Position is a place in the change feed. The zero one stands before the
+// first change.
+type Position struct {
+	Epoch string // of auth-svc's data; "" before the first answer
+	At    int64
+}
+
+func (p Position) query() url.Values {
+	from := url.Values{"after": {strconv.FormatInt(p.At, 10)}}
+	if p.Epoch != "" {
+		from.Set("epoch", p.Epoch)
+	}
+	return from
+}
+
+func (a ChangesAnswer) next() Position { return Position{Epoch: a.Epoch, At: a.Position} }

@@ -68,7 +68,7 @@ func (c *cluster) start(t *testing.T, i int) {
 		Program: c.program, DataDir: c.home(i), Environ: os.Environ(),
 		Settings: []string{
 			"MONGODB_URI=" + c.uri, "MONGODB_DATABASE_PREFIX=",
-			"SENDS_PER_MINUTE=6000000", "SEND_BURST=1000000", "POLL_BURST=1000000",
+			"SENDS_PER_MINUTE=6000000", "SEND_BURST=1000000", "POLL_BURST=1000000", "CREATION_BURST=1000000",
 		},
 	})
 	require.NoError(t, err)

@@ -12,7 +12,8 @@ import (
 
 // unlimited are settings under which no quota of chat-svc is met.
 func unlimited() []string {
-	return []string{"SENDS_PER_MINUTE=1000000000", "SEND_BURST=1000000000", "POLL_BURST=1000000000"}
+	return []string{"SENDS_PER_MINUTE=1000000000", "SEND_BURST=1000000000", "POLL_BURST=1000000000",
+		"CREATION_BURST=1000000000", "CONVERSATIONS_PER_ACCOUNT=1000000"}
 }
 
 // A person is an account with a token and a request of its own, whose memory is

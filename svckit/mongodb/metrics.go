@@ -18,7 +18,8 @@ type metrics struct {
 	reachable   prometheus.Gauge
 
 	isReachable atomic.Bool
-	closing     atomic.Bool // no news that the database is then away
+	lost        atomic.Pointer[time.Time] // since when it is not; nil while it is
+	closing     atomic.Bool               // no news that the database is then away
 	logger      *slog.Logger
 }
 
@@ -97,10 +98,13 @@ func (m *metrics) topology() *event.ServerMonitor {
 			return
 		}
 		if up {
+			m.lost.Store(nil)
 			m.reachable.Set(1)
 			m.logger.Info("database reachable")
 			return
 		}
+		now := time.Now() // beside the driver's own waits
+		m.lost.Store(&now)
 		m.reachable.Set(0)
 		if !m.closing.Load() {
 			m.logger.Warn("database away")

@@ -14,12 +14,20 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"chatplatform.io/svckit/fault"
 )
 
 const (
-	defaultTimeout  = 5 * time.Second
-	defaultMaxPool  = 100
-	selectionWait   = 2 * time.Second
+	defaultTimeout = 5 * time.Second
+	defaultMaxPool = 100
+	selectionWait  = 2 * time.Second
+	// heartbeat is how often the driver looks after each server: how late the
+	// return of a database is noticed, also while nobody asks anything of it.
+	heartbeat = time.Second
+	// blip is how long a database may be lost before it is away: a connection
+	// that broke and a primary that stepped down are found again by then.
+	blip            = time.Second
 	disconnectGrace = 5 * time.Second
 )
 
@@ -88,6 +96,7 @@ func clientOptions(s Settings, m *metrics) *options.ClientOptions {
 		SetTimeout(s.Timeout).
 		SetServerSelectionTimeout(selectionWait).
 		SetConnectTimeout(selectionWait).
+		SetHeartbeatInterval(heartbeat).
 		SetMaxPoolSize(s.MaxPool).
 		SetMonitor(fanOut(monitors)).
 		SetPoolMonitor(m.pool()).
@@ -113,12 +122,27 @@ func (db *DB) Ping(ctx context.Context) error {
 	return Fault(db.Client().Ping(ctx, readpref.Primary()))
 }
 
+// Reachable is fault.ErrUnavailable, at once, while the database is away: no
+// server that takes writes has been known for a second. Who asks before an
+// operation does not wait for a server only to hear the same. A server that
+// hangs, instead of being gone, is noticed after 3 s.
+func (db *DB) Reachable() error {
+	if lost := db.metrics.lost.Load(); lost != nil && time.Since(*lost) > blip {
+		return fault.ErrUnavailable.Because(errors.New("the database is away"))
+	}
+	return nil
+}
+
 // Transact runs do in one transaction: all its writes are kept or none. do gets
 // a context that every operation of the transaction must use, and may run more
 // than once, so it must change nothing outside the database. Conflicts with
 // other transactions are tried again until Settings.Timeout has passed, then
-// they are fault.ErrUnavailable; an error of do aborts and comes back as it is.
+// they are fault.ErrUnavailable, as at once while the database is away; an error
+// of do aborts and comes back as it is.
 func (db *DB) Transact(ctx context.Context, do func(ctx context.Context) error) error {
+	if err := db.Reachable(); err != nil {
+		return err
+	}
 	session, err := db.Client().StartSession()
 	if err != nil {
 		return Fault(fmt.Errorf("start a session: %w", err))

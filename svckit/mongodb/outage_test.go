@@ -74,3 +74,30 @@ func TestOutagesUnderLoad(t *testing.T) {
 		require.EqualValues(t, len(acknowledged), n)
 	}
 }
+
+// A database that is away is known to be, and known to be back, while nobody
+// asks anything of it; and then nobody waits for a server.
+func TestReachable(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*svctest.Proxy){"dead": (*svctest.Proxy).Cut, "hanging": (*svctest.Proxy).Stall} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := svctest.Settings(t)
+			uri, proxy := svctest.NewProxy(t, s.URI)
+			s.URI = uri
+			db := svctest.Open(t, s)
+			require.NoError(t, db.Reachable())
+			for range 2 {
+				lose(proxy)
+				require.Eventually(t, func() bool { return db.Reachable() != nil }, 20*time.Second, 5*time.Millisecond)
+				require.ErrorIs(t, db.Reachable(), fault.ErrUnavailable)
+				for range 1000 { // each would wait two seconds
+					require.ErrorIs(t, db.Transact(t.Context(), func(context.Context) error { return nil }), fault.ErrUnavailable)
+				}
+				proxy.Restore()
+				require.Eventually(t, func() bool { return db.Reachable() == nil }, 20*time.Second, 5*time.Millisecond)
+				require.NoError(t, db.Ping(t.Context()))
+			}
+		})
+	}
+}

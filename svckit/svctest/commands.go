@@ -18,9 +18,6 @@ type Command struct {
 	// find, of each update and delete, the query of a findAndModify, the first
 	// $match of an aggregate; for an insert the documents themselves.
 	Filters []bson.Raw
-	// Comment is what the service said about the command; those of its work
-	// beside the requests say which it is.
-	Comment string
 }
 
 // Carries reports whether every filter names every field at its top level, as
@@ -37,7 +34,8 @@ func (c Command) Carries(fields ...string) bool {
 	return len(c.Filters) > 0
 }
 
-// Commands records what the driver sends. It is safe for concurrent use; its
+// Commands records what the driver sends, but not commands with a comment: by
+// one, services mark what no request waits for. It is safe for concurrent use; its
 // zero value is ready.
 type Commands struct {
 	mu   sync.Mutex
@@ -48,6 +46,9 @@ type Commands struct {
 // mongodb.Settings.Monitors.
 func (c *Commands) Monitor() *event.CommandMonitor {
 	return &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		if _, err := e.Command.LookupErr("comment"); err == nil {
+			return
+		}
 		command := read(e.CommandName, bson.Raw(bytes.Clone(e.Command)))
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -87,7 +88,6 @@ func read(name string, raw bson.Raw) Command {
 	if collection, ok := raw.Lookup(target).StringValueOK(); ok {
 		command.Collection = collection
 	}
-	command.Comment, _ = raw.Lookup("comment").StringValueOK()
 	switch name {
 	case "find":
 		command.Filters = documents(raw.Lookup("filter"))

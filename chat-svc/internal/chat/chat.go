@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"chatplatform.io/auth-svc/accounts"
+	"chatplatform.io/chat-svc/internal/chore"
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
-	"chatplatform.io/chat-svc/internal/sweep"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/ratelimit"
 )
@@ -40,6 +40,10 @@ type Limits struct {
 	// bars another from sending; 0 for all. In larger groups, the blocked one's
 	// messages are hidden from the blocker.
 	BlocksMaxGroup int
+	// ClockOffset is how far this process's clock may be from the database's:
+	// beyond it nothing is sent, because exact catch-up looks messages up by
+	// their time (lookBack).
+	ClockOffset time.Duration
 }
 
 // Accounts knows who exists.
@@ -57,7 +61,7 @@ type Deps struct {
 	Store     Store
 	Committer *sequence.Committer
 	Reads     *readmark.Writer
-	Sweeper   *sweep.Sweeper
+	Sweeper   *chore.Chore // of package sweep
 	Accounts  Accounts
 	Feed      *events.Feed
 	Lists     *lists.Lists
@@ -67,6 +71,8 @@ type Deps struct {
 	Distrusted func(reason string)
 	// Sends limits the messages of each account.
 	Sends *ratelimit.Limiter
+	// Creations limits the conversations that each account makes.
+	Creations *ratelimit.Limiter
 	// DirectKey makes the ids of direct conversations (id.Direct).
 	DirectKey []byte
 	Now       func() time.Time

@@ -42,7 +42,8 @@ type Creation struct {
 
 // Create makes a group, of which the caller becomes the owner, or finds or
 // makes the direct conversation with one other account. Faults: ErrAgentID
-// naming the members that are no accounts, fault.ErrInvalid, fault.ErrQuota;
+// naming the members that are no accounts, fault.ErrInvalid, fault.ErrQuota,
+// fault.ErrRateLimited;
 // with a key fault.ErrIdempotency and ErrRunning.
 func (s *Service) Create(ctx context.Context, caller id.Account, n NewConversation) (Creation, error) {
 	n, err := s.normal(caller, n)
@@ -259,15 +260,22 @@ func (s *Service) insert(ctx context.Context, c Conversation, all []Member) erro
 	return s.Store.PublishConversation(ctx, c.ID)
 }
 
-// mayCreate holds the creator's quota and finds out whether the others exist.
+// mayCreate holds the creator's rate and quota, and finds out whether the others
+// exist. What counts is what an account made, whether it stays in it or not and
+// whatever it was invited to: strangers do not use up its quota, and it cannot
+// put others into more by leaving.
 func (s *Service) mayCreate(ctx context.Context, caller id.Account, others []id.Account) error {
+	if wait, ok := s.Creations.Take(string(caller)); !ok {
+		return fault.ErrRateLimited.After(wait)
+	}
 	most := s.limits.ConversationsPerAccount
-	count, err := s.Store.CountConversations(ctx, caller, most)
+	count, err := s.Store.CountCreations(ctx, caller, most)
 	if err != nil {
 		return err
 	}
 	if count >= most {
-		return fault.ErrQuota.Say("An account has at most %d conversations.", most).With("quota", "conversations_per_account")
+		return fault.ErrQuota.Say("You have made %d conversations, the most that an account can have made; close some.", most).
+			With("quota", "conversations_per_account")
 	}
 	if len(others) == 0 {
 		return nil

@@ -33,7 +33,9 @@ func (s *Service) Conversations(ctx context.Context, caller id.Account, from *Li
 		}
 	}
 	if reason := s.trusted(ctx, known); reason != "" {
-		s.Distrusted(reason)
+		if err := s.distrust(reason); err != nil {
+			return nil, nil, err
+		}
 		page, err = s.Store.Views(ctx, caller, behind, limit+1)
 	} else {
 		page, err = s.listed(ctx, caller, behind, limit+1)
@@ -49,6 +51,12 @@ func (s *Service) Conversations(ctx context.Context, caller id.Account, from *Li
 		page[i] = s.withMark(caller, page[i])
 	}
 	return page, next, nil
+}
+
+// distrust comes before a look at the database for what memory would have.
+func (s *Service) distrust(reason string) error {
+	s.Distrusted(reason)
+	return s.Store.Reachable()
 }
 
 // listed makes the page in memory and reads only the conversations on it.

@@ -78,6 +78,10 @@ func (s *Service) Invite(ctx context.Context, caller id.Account, c id.Conversati
 	return how, err
 }
 
+// crowded is in how many times as many conversations as it may make an account
+// can be before it is invited to no more.
+const crowded = 4
+
 // mayJoin finds out whether an account that is no member exists and has room
 // for another conversation.
 func (s *Service) mayJoin(ctx context.Context, c id.Conversation, target id.Account) error {
@@ -91,10 +95,10 @@ func (s *Service) mayJoin(ctx context.Context, c id.Conversation, target id.Acco
 	if _, lives := living[string(target)]; !lives {
 		return unknown(ErrAgentID, "agent_id", []string{string(target)})
 	}
-	most := s.limits.ConversationsPerAccount
+	most := crowded * s.limits.ConversationsPerAccount
 	count, err := s.Store.CountConversations(ctx, target, most)
 	if err == nil && count >= most {
-		return fault.ErrQuota.Say("The account has %d conversations, the most it can have.", most).With("quota", "conversations_per_account")
+		return fault.ErrQuota.Say("The account is in %d conversations, the most to which it can be invited.", most).With("quota", "conversations_per_account")
 	}
 	return err
 }

@@ -52,6 +52,9 @@ func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (se
 	if err := n.check(); err != nil {
 		return sequence.Receipt{}, err
 	}
+	if err := s.maySend(); err != nil {
+		return sequence.Receipt{}, err
+	}
 	if wait, ok := s.Sends.Take(string(caller)); !ok {
 		return sequence.Receipt{}, fault.ErrRateLimited.After(wait)
 	}
@@ -73,6 +76,16 @@ func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (se
 	s.Lists.Sent(receipt.Message.ID, receipt.Message.CreatedAt)
 	s.Reads.Move(readmark.Reader{Account: caller, Conversation: c}, receipt.Message.ID.Seq)
 	return receipt, nil
+}
+
+// maySend refuses at once while nothing can be stored, or would get a time that
+// catch-up does not look for.
+func (s *Service) maySend() error {
+	if offset := s.Feed.Offset(); offset.Abs() > s.limits.ClockOffset {
+		return fault.ErrUnavailable.Say("This replica's clock is wrong, so that nothing can be sent through it; try again.").
+			Because(fmt.Errorf("the clock is %s ahead of the database's", offset))
+	}
+	return s.Store.Reachable()
 }
 
 // commit stores a draft that nothing speaks against. A refusal stands, unless
@@ -210,6 +223,9 @@ func fingerprint(key string, body sequence.Body) [16]byte {
 // where the following page goes on; 0 when there is none. fault.ErrNotFound
 // for who is no member.
 func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversation, from int64, limit int) (found Timeline, below int64, err error) {
+	if err := s.Store.Reachable(); err != nil {
+		return Timeline{}, 0, err
+	}
 	if _, err := s.Rights.member(ctx, c, caller); err != nil {
 		return Timeline{}, 0, err
 	}

@@ -15,6 +15,10 @@ import (
 // not there yet, except where its members are concerned; a closed one is not
 // there any more.
 type Store interface {
+	// Reachable is fault.ErrUnavailable, at once, while it is known that the
+	// store cannot be reached.
+	Reachable() error
+
 	// InsertConversation keeps a new conversation with its first members, at
 	// most MaxChunk; a pending one is not there until PublishConversation.
 	// fault.ErrConflict where the id is taken.
@@ -25,8 +29,12 @@ type Store interface {
 	AddMembers(ctx context.Context, c id.Conversation, chunk []Member) error
 	// PublishConversation ends the making of a conversation.
 	PublishConversation(ctx context.Context, c id.Conversation) error
-	// CountConversations counts an account's conversations, up to most.
+	// CountConversations counts the conversations that an account is in, up to
+	// most.
 	CountConversations(ctx context.Context, a id.Account, most int) (int, error)
+	// CountCreations counts the conversations that an account has made and that
+	// were not closed, up to most.
+	CountCreations(ctx context.Context, a id.Account, most int) (int, error)
 
 	// View is a conversation as one member sees it; fault.ErrNotFound for
 	// others.
@@ -98,6 +106,7 @@ type Store interface {
 
 	ChangeStore
 	BlockStore
+	DepartureStore
 	RightsStore
 	readmark.Store
 }

@@ -157,7 +157,9 @@ func (s *Service) entries(ctx context.Context, caller id.Account, at events.Posi
 		snapshot, err := s.Lists.Of(ctx, caller)
 		return snapshot.Entries, err
 	}
-	s.Distrusted(reason)
+	if err := s.distrust(reason); err != nil {
+		return nil, err
+	}
 	views, err := s.Store.Views(ctx, caller, nil, s.limits.ConversationsPerAccount)
 	if err != nil {
 		return nil, err

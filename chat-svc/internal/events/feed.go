@@ -65,6 +65,7 @@ type Feed struct {
 	known   mark      // all that was committed by then is applied
 	next    mark      // will be known once its position is applied
 	heard   time.Time // when the database last answered; zero from a start until it does
+	offset  time.Duration
 	ring    ring
 	table   table
 	moved   chan struct{} // closed when applied moves
@@ -179,6 +180,9 @@ func (f *Feed) apply(batch []Event, newest Position, begun time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.heard = now
+	if !newest.IsZero() {
+		f.offset = now.Truncate(time.Second).Sub(newest.Time())
+	}
 	f.current = len(batch) == 0 || newest.Time().Sub(f.applied.Time()) <= freshness
 	if len(batch) > 0 {
 		close(f.moved)
@@ -200,6 +204,16 @@ func (f *Feed) complete(empty bool, now mark) {
 	case f.next.position.Before(f.applied):
 		f.known, f.next = f.next, now
 	}
+}
+
+// Offset is how far this process's clock is ahead of the database's, below zero
+// where it is behind, as the database was heard last and to a second. A database
+// to which nobody writes shows the time of its last write, which replica sets
+// make at least every ten seconds.
+func (f *Feed) Offset() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.offset
 }
 
 // Complete is a moment before which nothing was committed that has not been

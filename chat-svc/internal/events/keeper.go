@@ -6,11 +6,12 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"chatplatform.io/chat-svc/internal/lease"
 )
 
 const (
 	keepEvery = time.Second
-	leaseTime = 5 * time.Second
 	// saveMost bounds what is saved under one lease: a part is written well
 	// before it ends.
 	saveMost = 500
@@ -21,10 +22,7 @@ const (
 
 // CheckpointStore keeps the checkpoint and what it promises.
 type CheckpointStore interface {
-	// Lease takes, or renews, the right to write the checkpoint until an
-	// instant; false where another holder has it. Two holders at once do no
-	// harm: what they write only grows.
-	Lease(ctx context.Context, holder string, now, until time.Time) (bool, error)
+	lease.Store
 	// SaveActivity writes last messages into their conversations' documents,
 	// never back.
 	SaveActivity(ctx context.Context, all []Activity) error
@@ -37,14 +35,16 @@ type CheckpointStore interface {
 type Keeper struct {
 	feed   *Feed
 	store  CheckpointStore
-	holder string
+	lease  *lease.Lease
 	now    func() time.Time
 	logger *slog.Logger
 }
 
 // NewKeeper makes a keeper; holder tells replicas apart.
 func NewKeeper(feed *Feed, store CheckpointStore, holder string, now func() time.Time, logger *slog.Logger) *Keeper {
-	return &Keeper{feed: feed, store: store, holder: holder, now: now, logger: logger}
+	return &Keeper{
+		feed: feed, store: store, lease: lease.New(store, "checkpoint", holder, now), now: now, logger: logger,
+	}
 }
 
 // Run keeps the checkpoint about a second behind the feed until ctx ends.
@@ -71,7 +71,7 @@ func (k *Keeper) keep(ctx context.Context) error {
 	if k.feed.Healthy() != "" || len(all) == 0 && k.now().Sub(moved) < quiet {
 		return nil
 	}
-	mine, err := k.lease(ctx)
+	mine, err := k.lease.Take(ctx)
 	for part := range slices.Chunk(all, saveMost) {
 		if err != nil || !mine {
 			return err
@@ -80,7 +80,7 @@ func (k *Keeper) keep(ctx context.Context) error {
 			return fmt.Errorf("save the last messages of %d conversations: %w", len(part), err)
 		}
 		if len(part) == saveMost { // there may be more, and this took its time
-			mine, err = k.lease(ctx)
+			mine, err = k.lease.Take(ctx)
 		}
 	}
 	if err != nil || !mine {
@@ -90,9 +90,4 @@ func (k *Keeper) keep(ctx context.Context) error {
 		return fmt.Errorf("save the checkpoint: %w", err)
 	}
 	return nil
-}
-
-func (k *Keeper) lease(ctx context.Context) (bool, error) {
-	now := k.now()
-	return k.store.Lease(ctx, k.holder, now, now.Add(leaseTime))
 }

@@ -2,7 +2,6 @@ package mongostore
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -17,13 +16,12 @@ import (
 // database's log and profiler tell them apart.
 const beside = "beside requests"
 
-// leaseID is the document of the collection feed that names who writes the
-// checkpoint.
-const leaseID = "lease"
+// leaseID is the document of the collection feed that names who does a work.
+func leaseID(work string) string { return "lease:" + work }
 
-// Lease implements events.CheckpointStore.
-func (s *Store) Lease(ctx context.Context, holder string, now, until time.Time) (bool, error) {
-	free := bson.D{{Key: "_id", Value: leaseID}, {Key: "$or", Value: bson.A{
+// Lease implements lease.Store.
+func (s *Store) Lease(ctx context.Context, work, holder string, now, until time.Time) (bool, error) {
+	free := bson.D{{Key: "_id", Value: leaseID(work)}, {Key: "$or", Value: bson.A{
 		bson.D{{Key: "holder", Value: holder}},
 		bson.D{{Key: "until", Value: bson.D{{Key: "$lt", Value: now}}}},
 	}}}
@@ -34,7 +32,7 @@ func (s *Store) Lease(ctx context.Context, holder string, now, until time.Time) 
 		return false, nil
 	}
 	if err != nil {
-		return false, mongodb.Fault(fmt.Errorf("take the lease of the checkpoint: %w", err))
+		return false, mongodb.Fault(err)
 	}
 	return true, nil
 }

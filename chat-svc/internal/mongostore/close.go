@@ -31,11 +31,15 @@ func closing(held chat.Conversation) bson.D {
 // closeTo takes a conversation away from all its members: few are removed at
 // once, many are told by one row that they are none any more.
 func (s *Store) closeTo(ctx context.Context, held chat.Conversation) error {
+	_, err := s.db.Collection(creations).DeleteOne(ctx, of(held.Creator, bson.E{Key: "c", Value: binary(held.ID)}))
+	if err != nil {
+		return err
+	}
 	if held.MemberCount <= chat.MaxChunk {
 		_, err := s.removeChunk(ctx, held.ID)
 		return err
 	}
-	_, err := s.db.Collection(members).InsertOne(ctx, newMember(held.ID, chat.Member{Account: gone}))
+	_, err = s.db.Collection(members).InsertOne(ctx, newMember(held.ID, chat.Member{Account: gone}))
 	return err
 }
 

@@ -3,6 +3,7 @@ package mongostore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -51,6 +52,9 @@ func (s *Store) InsertConversation(ctx context.Context, c chat.Conversation, fir
 		if err != nil {
 			return err
 		}
+		if _, err := s.db.Collection(creations).InsertOne(ctx, newCreation(c.Creator, c.ID)); err != nil {
+			return err
+		}
 		return s.insertMembers(ctx, c.ID, first, 0)
 	})
 	if mongo.IsDuplicateKeyError(err) {
@@ -72,11 +76,33 @@ func (s *Store) PublishConversation(ctx context.Context, c id.Conversation) erro
 	return nil
 }
 
+// A creationDoc is there until the conversation is closed, whether its maker
+// stays in it or not.
+type creationDoc struct {
+	ID           []byte      `bson:"_id"` // the account's id, then the conversation's
+	Account      id.Account  `bson:"a"`
+	Conversation bson.Binary `bson:"c"`
+}
+
+func newCreation(a id.Account, c id.Conversation) creationDoc {
+	return creationDoc{ID: slices.Concat([]byte(a), c[:]), Account: a, Conversation: binary(c)}
+}
+
 // CountConversations implements chat.Store.
 func (s *Store) CountConversations(ctx context.Context, a id.Account, most int) (int, error) {
-	n, err := s.db.Collection(memberships).CountDocuments(ctx, of(a), options.Count().SetLimit(int64(most)))
+	return s.count(ctx, memberships, a, most)
+}
+
+// CountCreations implements chat.Store.
+func (s *Store) CountCreations(ctx context.Context, a id.Account, most int) (int, error) {
+	return s.count(ctx, creations, a, most)
+}
+
+// count counts documents of an account.
+func (s *Store) count(ctx context.Context, collection string, a id.Account, most int) (int, error) {
+	n, err := s.db.Collection(collection).CountDocuments(ctx, of(a), options.Count().SetLimit(int64(most)))
 	if err != nil {
-		return 0, mongodb.Fault(fmt.Errorf("count conversations of %s: %w", a, err))
+		return 0, mongodb.Fault(fmt.Errorf("count the %s of %s: %w", collection, a, err))
 	}
 	return int(n), nil
 }

@@ -84,6 +84,14 @@ func TestCountConversations(t *testing.T) {
 	n, err := s.CountConversations(t.Context(), account(9), 10)
 	require.NoError(t, err)
 	require.Zero(t, n)
+	for most, want := range map[int]int{2: 2, 3: 3, 10: 3} {
+		n, err := s.CountCreations(t.Context(), account(1), most)
+		require.NoError(t, err)
+		require.Equal(t, want, n, "up to %d", most)
+	}
+	n, err = s.CountCreations(t.Context(), account(2), 10)
+	require.NoError(t, err)
+	require.Zero(t, n, "members made nothing")
 }
 
 func TestViews(t *testing.T) {

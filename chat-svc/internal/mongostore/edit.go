@@ -75,15 +75,19 @@ func (s *Store) DeleteMessages(ctx context.Context, c id.Conversation, seqs []in
 	return nil
 }
 
-// WithdrawMessage implements chat.Store. What stays keeps the place and the
-// key from being used again.
+// WithdrawMessage implements chat.Store.
 func (s *Store) WithdrawMessage(ctx context.Context, m id.Message) error {
+	return s.changeMessage(ctx, m, at(m, absent("withdrawn")), withdrawal())
+}
+
+// withdrawal leaves of a message what keeps its place and its key from being
+// used again.
+func withdrawal() bson.D {
 	var gone bson.D
 	for _, field := range []string{"type", "content", "in_reply_to", "mention", "edited_at", "deleted_at", "deleted_by"} {
 		gone = append(gone, bson.E{Key: field, Value: ""})
 	}
-	return s.changeMessage(ctx, m, at(m, absent("withdrawn")),
-		append(set(bson.D{{Key: "withdrawn", Value: true}}), bson.E{Key: "$unset", Value: gone}))
+	return append(set(bson.D{{Key: "withdrawn", Value: true}}), bson.E{Key: "$unset", Value: gone})
 }
 
 // changeMessage changes a message where it is still as which says.

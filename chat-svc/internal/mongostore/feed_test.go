@@ -139,7 +139,7 @@ func TestLeaseHasOneHolder(t *testing.T) {
 	s, _ := open(t)
 	now := time.Now()
 	take := func(holder string, at time.Time) bool {
-		mine, err := s.Lease(t.Context(), holder, at, at.Add(5*time.Second))
+		mine, err := s.Lease(t.Context(), "work", holder, at, at.Add(5*time.Second))
 		require.NoError(t, err)
 		return mine
 	}
@@ -148,4 +148,7 @@ func TestLeaseHasOneHolder(t *testing.T) {
 	require.False(t, take("b", now.Add(2*time.Second)))
 	require.True(t, take("b", now.Add(7*time.Second)), "expired")
 	require.False(t, take("a", now.Add(8*time.Second)))
+	other, err := s.Lease(t.Context(), "other work", "a", now, now.Add(5*time.Second))
+	require.NoError(t, err)
+	require.True(t, other, "each work has a lease of its own")
 }

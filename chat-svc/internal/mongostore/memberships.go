@@ -33,6 +33,9 @@ const maxLookup = 1000
 // From implements chat.RightsStore: it reads in a session whose clock stands at
 // the position or later, so that a majority has what the feed has told.
 func (s *Store) From(ctx context.Context, p events.Position, read func(context.Context) error) error {
+	if err := s.db.Reachable(); err != nil {
+		return err
+	}
 	session, err := s.db.Client().StartSession(options.Session().SetCausalConsistency(true))
 	if err != nil {
 		return mongodb.Fault(fmt.Errorf("start a session: %w", err))

@@ -66,6 +66,9 @@ func (d messageDoc) message() (sequence.Message, error) {
 
 // LastPlace implements sequence.Store.
 func (s *Store) LastPlace(ctx context.Context, c id.Conversation) (sequence.Place, error) {
+	if err := s.db.Reachable(); err != nil {
+		return sequence.Place{}, err
+	}
 	doc, err := findOne[messageDoc](ctx, s.db.Collection(messages), in(c), options.FindOne().
 		SetSort(bson.D{{Key: "s", Value: -1}}).
 		SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "created_at", Value: 1}}))

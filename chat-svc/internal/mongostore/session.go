@@ -29,6 +29,9 @@ type session struct {
 
 // Begin implements sequence.Store.
 func (s *Store) Begin() (sequence.Session, error) {
+	if err := s.db.Reachable(); err != nil {
+		return nil, err
+	}
 	begun, err := s.db.Client().StartSession(options.Session().SetCausalConsistency(true))
 	if err != nil {
 		return nil, mongodb.Fault(fmt.Errorf("start a session: %w", err))

@@ -29,10 +29,14 @@ const (
 	conversations = "conversations"
 	members       = "members"     // by conversation: decides rights
 	memberships   = "memberships" // by account: decides lists; always changed together with members
+	creations     = "creations"   // by who made a conversation, until it is closed
 	claims        = "claims"
 	blocks        = "blocks"   // by who blocks
 	barriers      = "barriers" // by whose sends are barred; always changed together with blocks
-	feed          = "feed"     // the checkpoint, and who writes it
+	feed          = "feed"     // how far feeds were read, and who does what alone
+
+	formers    = "formers"    // by account: memberships that ended
+	departures = "departures" // deleted accounts, while there is something to do about them
 )
 
 // The fields of a conversation that only the checkpoint's keeper writes.
@@ -59,11 +63,14 @@ var (
 // New uses db, whose schema must be that of Schema.
 func New(db *mongodb.DB) *Store { return &Store{db} }
 
+// Reachable implements chat.Store.
+func (s *Store) Reachable() error { return s.db.Reachable() }
+
 // Schema is what the database holds. A message's _id is its place, so the
 // uniqueness of _id gives each place to one message; it begins with the
 // conversation, as every index of messages does. Ranges go by {c, s} because
-// engines seek ranges badly by _id. The _id of members, memberships, blocks and
-// barriers is made of the two things they join, so it lets each pair be there
+// engines seek ranges badly by _id. The _id of members, memberships, creations,
+// blocks and barriers is made of the two things they join, so it lets each pair be there
 // once, and the news of a deletion, which names nothing else, tells the pair.
 func Schema() mongodb.Schema {
 	hasKey := bson.D{{Key: "key", Value: bson.D{{Key: "$exists", Value: true}}}}
@@ -87,6 +94,9 @@ func Schema() mongodb.Schema {
 			{Name: memberships, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "c")},
 			}},
+			{Name: creations, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("a", "c")},
+			}},
 			{Name: blocks, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "id"), Options: options.Index().SetUnique(true)},
 				{Keys: ascending("a", "created_at", "id")},
@@ -95,6 +105,12 @@ func Schema() mongodb.Schema {
 				{Keys: ascending("a", "by")},
 			}},
 			{Name: feed, ShardKey: []string{"_id"}},
+			{Name: formers, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("a", "c")},
+			}},
+			{Name: departures, ShardKey: []string{"_id"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("due")},
+			}},
 			{Name: claims, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "key"), Options: options.Index().SetUnique(true)},
 				{Keys: ascending("expires_at"), Options: options.Index().SetExpireAfterSeconds(0)},

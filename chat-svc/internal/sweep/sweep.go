@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"chatplatform.io/chat-svc/internal/chore"
 	"chatplatform.io/chat-svc/internal/id"
 )
 
@@ -31,65 +32,16 @@ type Store interface {
 	Sweep(ctx context.Context, c id.Conversation) (done bool, err error)
 }
 
-// A Sweeper owns a goroutine until Close.
-type Sweeper struct {
-	store  Store
-	logger *slog.Logger
-	wake   chan struct{} // holds one token when a conversation was closed
-	ended  chan struct{}
-	cancel context.CancelFunc
+// Start begins to sweep, with what is left from before; a closing wakes it.
+func Start(store Store, logger *slog.Logger) *chore.Chore {
+	s := sweeper{store}
+	return chore.Start("the removal of members of closed conversations waits", every, logger, s.round)
 }
 
-// New starts a sweeper, which begins with what is left from before.
-func New(store Store, logger *slog.Logger) *Sweeper {
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &Sweeper{
-		store: store, logger: logger, cancel: cancel,
-		wake: make(chan struct{}, 1), ended: make(chan struct{}),
-	}
-	go s.run(ctx)
-	return s
-}
-
-// Wake lets the sweeper look at once. It never blocks.
-func (s *Sweeper) Wake() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Close ends the goroutine. What it has not removed is removed by others, or
-// after the next start.
-func (s *Sweeper) Close() {
-	s.cancel()
-	<-s.ended
-}
-
-func (s *Sweeper) run(ctx context.Context) {
-	defer close(s.ended)
-	for {
-		more, err := s.round(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			s.logger.WarnContext(ctx, "closed conversations wait for the removal of their members", "error", err.Error())
-		}
-		if more && err == nil {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.wake:
-		case <-time.After(every):
-		}
-	}
-}
+type sweeper struct{ store Store }
 
 // round sweeps what there is, and tells whether there may be more.
-func (s *Sweeper) round(ctx context.Context) (more bool, err error) {
+func (s sweeper) round(ctx context.Context) (more bool, err error) {
 	left, err := s.store.Unswept(ctx, maxRound)
 	if err != nil {
 		return false, err
@@ -104,7 +56,7 @@ func (s *Sweeper) round(ctx context.Context) (more bool, err error) {
 	return len(left) == maxRound, nil
 }
 
-func (s *Sweeper) chunk(ctx context.Context, c id.Conversation) (done bool, err error) {
+func (s sweeper) chunk(ctx context.Context, c id.Conversation) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, chunkWait)
 	defer cancel()
 	return s.store.Sweep(ctx, c)

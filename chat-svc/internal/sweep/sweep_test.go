@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/chore"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/mongostore"
 	"chatplatform.io/chat-svc/internal/sweep"
@@ -47,10 +48,10 @@ func open(t *testing.T) *mongostore.Store {
 	return mongostore.New(db)
 }
 
-func start(t *testing.T, store sweep.Store) *sweep.Sweeper {
+func start(t *testing.T, store sweep.Store) *chore.Chore {
 	t.Helper()
 	logger, _ := svctest.Logs(t)
-	s := sweep.New(store, logger)
+	s := sweep.Start(store, logger)
 	t.Cleanup(s.Close)
 	return s
 }
