@@ -60,7 +60,8 @@ func costsOfLists() []cost {
 }
 
 func costsOfConversations() []cost {
-	const looks, counts, makes = "aggregate memberships", "aggregate creations", "insert conversations, insert creations, insert members, insert memberships"
+	const looks, counts = "aggregate memberships", "aggregate creations"
+	const makes = "insert conversations, insert creations, insert members, insert memberships"
 	return []cost{
 		{"a group", `ann POST /api/conversations {"type":"group","members":["$stranger"]}`, looks + ", " + counts + ", " + makes, looks + ", " + counts + ", " + makes},
 		{"a group with a key, and its repeat", `ann/k POST /api/conversations {"type":"group","members":["$eve"]}`,
