@@ -102,8 +102,8 @@ func (o *onrush) heap() int {
 	return int(m.HeapAlloc)
 }
 
-// listing reads a list, and fails the test by any answer but the list and 503.
-func listing(t *testing.T, who person, path string) bool {
+// isServed reads a list, and fails the test by any answer but the list and 503.
+func isServed(t *testing.T, who person, path string) bool {
 	answer := who.do(t, "GET", path, nil)
 	if answer.Status != 200 {
 		unavailable(t, answer)
@@ -142,10 +142,10 @@ func TestTheOnrushOutlivesAnOutage(t *testing.T) { // counts what the whole proc
 	o.clients("send", each, func(client, turn int) bool {
 		return c.send(t, ann, c.conversations[(client+turn)%len(c.conversations)], fmt.Sprintf("%d of %d", turn, client))
 	})
-	o.clients("poll", each, func(int, int) bool { return listing(t, ben, "/api/messages") })
-	o.clients("long poll", each, func(int, int) bool { return listing(t, ben, "/api/messages?wait=1&after="+next) })
+	o.clients("poll", each, func(int, int) bool { return isServed(t, ben, "/api/messages") })
+	o.clients("long poll", each, func(int, int) bool { return isServed(t, ben, "/api/messages?wait=1&after="+next) })
 	o.clients("history", each, func(int, int) bool {
-		return listing(t, ann, "/api/conversations/"+c.conversations[0]+"/messages")
+		return isServed(t, ann, "/api/conversations/"+c.conversations[0]+"/messages")
 	})
 	nothing := func() {}
 	o.await(t, tally{served: 20}, nothing)
