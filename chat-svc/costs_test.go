@@ -20,15 +20,15 @@ func closing() cost {
 func costsOfMessages() []cost {
 	return []cost{
 		{"a send", `ann POST /api/messages {"conversation_id":"$group","content":"x"}`,
-			"find members, find barriers, find messages, insert messages", "insert messages"},
+			"find members, find barriers, find conversations, find messages, insert messages", "insert messages"},
 		{"a send of whom somebody blocks", `cat POST /api/messages {"conversation_id":"$group","content":"x"}`,
-			"find members, find barriers, find members, find messages, insert messages", "find members, insert messages"},
+			"find members, find barriers, find members, find conversations, find messages, insert messages", "find members, insert messages"},
 		{"a reply that mentions", `ann POST /api/messages {"conversation_id":"$group","content":"x","in_reply_to":"$message","mention":["$bob","$cat"]}`,
-			"find members, find barriers, find messages, find members, find messages, insert messages", "find messages, find members, insert messages"},
+			"find members, find barriers, find messages, find members, find conversations, find messages, insert messages", "find messages, find members, insert messages"},
 		{"a send with a key, and its repeat", `ann/k POST /api/messages {"conversation_id":"$group","content":"x"}`,
-			"find members, find barriers, find messages, insert messages", "insert messages, find messages"},
+			"find members, find barriers, find conversations, find messages, insert messages", "insert messages, find messages"},
 		{"a send to one account, the first and the next", `ann POST /api/messages {"recipient_agent_id":"$eve","content":"x"}`,
-			"find members, find barriers, aggregate memberships, aggregate memberships, insert conversations, insert members, insert memberships, find messages, insert messages", "find members, insert messages"},
+			"find members, find barriers, aggregate memberships, aggregate memberships, insert conversations, insert members, insert memberships, find conversations, find messages, insert messages", "find members, insert messages"},
 		{"a send to where one is no member", `eve POST /api/messages {"conversation_id":"$group","content":"x"}`, "find members", "find members"},
 		{"an edit", `ann PUT /api/messages/{message_id} {"content":"y"}`, "find members, find messages, update messages", "find messages, update messages"},
 		{"an edit that is refused", `bob PUT /api/messages/{message_id} {"content":"y"}`, "find members, find messages", "find messages"},
@@ -73,7 +73,7 @@ func costsOfConversations() []cost {
 }
 
 func costsOfMembers() []cost {
-	const joins = "find messages, insert members, insert memberships, "
+	const joins = "find conversations, find messages, insert members, insert memberships, "
 	const leaves = "delete members, delete memberships, update formers, "
 	both := func(commands string) (string, string) { return commands, commands }
 	invite, inviteAgain := both("find members, find members, aggregate memberships, " + begins + ", " + joins + ends)

@@ -27,6 +27,14 @@ type listedDoc struct {
 	Status    string      `bson:"status"`
 }
 
+// last is the last message that the document knows of.
+func (d listedDoc) last() sequence.Place {
+	if d.LastSeq == 0 {
+		return sequence.Place{}
+	}
+	return sequence.Place{Seq: d.LastSeq, At: utc(d.LastAt)}
+}
+
 // maxLookup bounds the conversations that one query asks for.
 const maxLookup = 1000
 
@@ -97,11 +105,9 @@ func (s *Store) entries(ctx context.Context, wanted []bson.Binary, reads map[id.
 			if err != nil {
 				return nil, err
 			}
-			e := lists.Entry{Conversation: c, CreatedAt: utc(doc.CreatedAt), Read: reads[c], Pending: doc.Pending}
-			if doc.LastSeq > 0 {
-				e.Last = sequence.Place{Seq: doc.LastSeq, At: utc(doc.LastAt)}
-			}
-			all = append(all, e)
+			all = append(all, lists.Entry{
+				Conversation: c, CreatedAt: utc(doc.CreatedAt), Last: doc.last(), Read: reads[c], Pending: doc.Pending,
+			})
 		}
 	}
 	return all, nil

@@ -64,21 +64,28 @@ func (d messageDoc) message() (sequence.Message, error) {
 	return m, nil
 }
 
-// LastPlace implements sequence.Store.
+// LastPlace implements sequence.Store. The conversation's document is behind
+// the last row, never ahead of it: only rows above are looked at.
 func (s *Store) LastPlace(ctx context.Context, c id.Conversation) (sequence.Place, error) {
 	if err := s.db.Reachable(); err != nil {
 		return sequence.Place{}, err
 	}
-	doc, err := findOne[messageDoc](ctx, s.db.Collection(messages), in(c), options.FindOne().
-		SetSort(bson.D{{Key: "s", Value: -1}}).
-		SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "created_at", Value: 1}}))
+	noted, err := findOne[listedDoc](ctx, s.db.Collection(conversations), bson.D{{Key: "_id", Value: binary(c)}},
+		options.FindOne().SetProjection(bson.D{{Key: lastSeq, Value: 1}, {Key: lastMessageAt, Value: 1}}))
+	if err != nil && !errors.Is(err, fault.ErrNotFound) {
+		return sequence.Place{}, fmt.Errorf("read the noted last place of %s: %w", c, err)
+	}
+	last, err := findOne[messageDoc](ctx, s.db.Collection(messages),
+		in(c, bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: noted.LastSeq}}}),
+		options.FindOne().SetSort(bson.D{{Key: "s", Value: -1}}).
+			SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "created_at", Value: 1}}))
 	if errors.Is(err, fault.ErrNotFound) {
-		return sequence.Place{}, nil
+		return noted.last(), nil
 	}
 	if err != nil {
 		return sequence.Place{}, fmt.Errorf("read the last place of %s: %w", c, err)
 	}
-	return sequence.Place{Seq: doc.Seq, At: utc(doc.CreatedAt)}, nil
+	return sequence.Place{Seq: last.Seq, At: utc(last.CreatedAt)}, nil
 }
 
 // HasMessage implements chat.Store.
