@@ -103,12 +103,21 @@ func (s *Store) HasMessage(ctx context.Context, m id.Message) (bool, error) {
 }
 
 // History implements chat.Store.
-func (s *Store) History(ctx context.Context, c id.Conversation, above, upTo int64, limit int) ([]sequence.Message, error) {
+func (s *Store) History(ctx context.Context, c id.Conversation, above, upTo int64, limit int, hidden ...id.Account) ([]sequence.Message, error) {
 	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
-		in(c, bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}, {Key: "$lte", Value: upTo}}}, absent("withdrawn")),
+		in(c, shown(hidden, bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}, {Key: "$lte", Value: upTo}}})...),
 		options.Find().SetSort(bson.D{{Key: "s", Value: -1}}).SetLimit(int64(limit)))
 	if err != nil {
 		return nil, fmt.Errorf("read messages of %s: %w", c, err)
 	}
 	return each(docs, messageDoc.message)
+}
+
+// shown leaves out withdrawn messages and those of hidden senders.
+func shown(hidden []id.Account, more ...bson.E) bson.D {
+	filter := append(more, absent("withdrawn"))
+	if len(hidden) > 0 {
+		filter = append(filter, bson.E{Key: "sender", Value: bson.D{{Key: "$nin", Value: hidden}}})
+	}
+	return filter
 }
