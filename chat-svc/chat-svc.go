@@ -113,7 +113,7 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 	s.follow = cancel
 
 	store := mongostore.New(s.db)
-	s.lists = lists.New(store, s.deps.Now)
+	s.lists = lists.New(store, s.deps.Now, lists.Bounds{})
 	s.rights = chat.NewRights(store, s.deps.Now)
 	s.feed = events.New(events.Options{
 		Source: store, Checkpoint: checkpoint, Memory: s.config.EventMemory,
@@ -125,15 +125,17 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 	keeper := events.NewKeeper(s.feed, store, s.holder, s.deps.Now, s.deps.Observer.Logger)
 	s.followed.Go(func() { keeper.Run(ctx) })
 
-	load := polling.NewLoad()
-	s.followed.Go(func() { load.Run(ctx) })
+	load := polling.NewLoad(func() float64 { return s.committer.Full() })
 	s.polls = &restapi.Polls{
 		Limiter: polling.New(s.config.polling(), polling.Deps{Load: load.Factor, Now: s.deps.Now, Random: mathrand.Float64}),
-		Memory:  polling.NewMemory(), MaxWaiting: s.config.PollMaxWaiting,
+		Memory:  polling.NewMemory(),
+		Waiting: restapi.Waiting{Most: s.config.PollMaxWaiting, MostOfOne: s.config.PollWaitingEach},
+		Reading: make(chan struct{}, s.config.PollMaxReading),
 	}
 	s.metrics = newMetrics(s.deps.Observer.Registry, watched{s.accounts, s.feed, s.lists, s.rights, s.polls})
 	s.polls.Report = s.metrics.polled
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
+	s.followed.Go(func() { load.Run(ctx) })
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
 	s.sweeper = sweep.Start(store, s.deps.Observer.Logger)
 	return ctx

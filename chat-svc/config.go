@@ -34,7 +34,9 @@ type Config struct {
 	PollMinInterval time.Duration `env:"POLL_MIN_INTERVAL" envDefault:"1s" doc:"Least wait between polls that an account is advised, at least 1s."`
 	PollMaxInterval time.Duration `env:"POLL_MAX_INTERVAL" envDefault:"30s" doc:"Most that it is advised, before a spread of up to 10 %."`
 	PollBurst       int           `env:"POLL_BURST" envDefault:"5" doc:"Polls in a row that are served before the limit of one a second refuses."`
-	PollMaxWaiting  int64         `env:"POLL_MAX_WAITING" envDefault:"20000" doc:"Most requests of a replica that wait for a message."`
+	PollMaxWaiting  int           `env:"POLL_MAX_WAITING" envDefault:"20000" doc:"Most requests of a replica that wait for a message; more are answered 503."`
+	PollWaitingEach int           `env:"POLL_WAITING_EACH" envDefault:"16" doc:"Most of one account; one more ends its oldest at once, as if nothing had come."`
+	PollMaxReading  int           `env:"POLL_MAX_READING" envDefault:"32" doc:"Most polls of a replica that read from the database at once, fewer than MONGODB_MAX_POOL; more wait half a second and are answered 503."`
 
 	EventMemory int `env:"EVENT_MEMORY" envDefault:"67108864" doc:"Bytes of the newest events that a replica keeps for who catches up; what is older is read from the database."`
 
@@ -63,6 +65,9 @@ func (c Config) check() error {
 	if min(c.SendsPerMinute, c.CreationsPerMinute) <= 0 ||
 		min(c.SendBurst, c.CreationBurst, c.MembersPerGroup, c.ConversationsPerAccount) < 1 {
 		return errors.New("SENDS_PER_MINUTE, SEND_BURST, CREATIONS_PER_MINUTE, CREATION_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
+	}
+	if c.PollMaxWaiting < 0 || c.PollWaitingEach < 1 || c.PollMaxReading < 1 {
+		return errors.New("POLL_WAITING_EACH and POLL_MAX_READING must be above zero, and POLL_MAX_WAITING not below")
 	}
 	return c.polling().Check()
 }

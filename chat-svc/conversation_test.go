@@ -216,6 +216,33 @@ func TestLargeGroup(t *testing.T) {
 	last.say(t, made.Text("conversation_id"), "from the back row")
 }
 
+// Up to 1,000 all members are shown; of more, who leads and who asks.
+func TestShownMembers(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	members := make([]string, 999)
+	for n := range members {
+		members[n] = agent(1000 + n)
+	}
+	path := "/api/conversations/" + p.ann.group(t, members...)
+	asks, leads := p.as(t, p.ann.Client, 1998), p.as(t, p.ann.Client, 1500)
+	require.Len(t, asks.want(t, 200, "GET", path, nil).Get("members"), 1000)
+
+	p.ann.want(t, 200, "POST", path+"/members", object{"agent_id": p.bob.id})
+	p.ann.want(t, 200, "PUT", path+"/role", object{"agent_id": leads.id, "role": "admin"})
+	for who, want := range map[person][]any{
+		asks: {p.ann.id, leads.id, asks.id}, leads: {p.ann.id, leads.id}, p.ann: {p.ann.id, leads.id}, p.bob: {p.ann.id, leads.id, p.bob.id},
+	} {
+		seen := who.want(t, 200, "GET", path, nil)
+		require.EqualValues(t, 1001, seen.Get("member_count"))
+		var shown []any
+		for n := range seen.Get("members").([]any) {
+			shown = append(shown, seen.Get(fmt.Sprintf("members.%d.agent_id", n)))
+		}
+		require.ElementsMatch(t, want, shown, who.id)
+	}
+}
+
 func TestListConversations(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

@@ -125,18 +125,9 @@ func (m *meter) hear(t *testing.T) {
 }
 
 // distrusted counts the lists for which memory was not trusted so far.
-func (m *meter) distrusted(t *testing.T) (sum float64) {
+func (m *meter) distrusted(t *testing.T) float64 {
 	t.Helper()
-	families, err := m.registry.Gather()
-	require.NoError(t, err)
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			if family.GetName() == "chat_poll_fallback_total" {
-				sum += metric.GetCounter().GetValue()
-			}
-		}
-	}
-	return sum
+	return metric(t, m.registry, "chat_poll_fallback_total")
 }
 
 // count makes a request and gives what it asks of the database.

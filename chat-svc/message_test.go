@@ -86,6 +86,12 @@ func TestSendRefuses(t *testing.T) {
 		"no content":                   {object{"conversation_id": conversation}, 400, "INVALID_REQUEST", "content"},
 		"empty content":                {into(object{"content": ""}), 400, "INVALID_REQUEST", "content"},
 		"content of another type":      {into(object{"content": []string{"x"}}), 400, "INVALID_REQUEST", "content"},
+		"content in another field":     {object{"conversation_id": conversation, "text": "x"}, 400, "INVALID_REQUEST", "content"},
+		"content as a number":          {into(object{"content": 7}), 400, "INVALID_REQUEST", "content"},
+		"one emoji too many":           {into(object{"content": strings.Repeat("\U0001F4AC", 10_001)}), 400, "INVALID_REQUEST", "content"},
+		"a reply of another type":      {into(object{"in_reply_to": 7}), 400, "INVALID_REQUEST", "in_reply_to"},
+		"a mention of nobody":          {into(object{"mention": []string{nobody()}}), 400, "INVALID_REQUEST", "mention"},
+		"a type of another type":       {into(object{"type": 7}), 400, "INVALID_REQUEST", "type"},
 		"content that is too long":     {into(object{"content": strings.Repeat("é", 10_001)}), 400, "INVALID_REQUEST", "content"},
 		"an unknown type":              {into(object{"type": "shout"}), 400, "INVALID_REQUEST", "type"},
 		"a malformed reply":            {into(object{"in_reply_to": "msg_x"}), 400, "INVALID_REQUEST", "in_reply_to"},
@@ -147,9 +153,11 @@ func TestContentComesBackAsItWas(t *testing.T) {
 func TestSystemMessages(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	conversation := p.ann.group(t, p.bob.id)
+	conversation := p.ann.group(t, p.bob.id, p.eve.id)
 	system := object{"conversation_id": conversation, "content": "Notice", "type": "system"}
 	p.ann.want(t, 201, "POST", "/api/messages", system)
+	p.ann.want(t, 200, "PUT", "/api/conversations/"+conversation+"/role", object{"agent_id": p.eve.id, "role": "admin"})
+	p.eve.want(t, 201, "POST", "/api/messages", system)
 	require.Equal(t, "FORBIDDEN", p.bob.want(t, 403, "POST", "/api/messages", system).Text("error.code"))
 	direct := object{"recipient_agent_id": p.bob.id, "content": "Notice", "type": "system"}
 	p.ann.want(t, 403, "POST", "/api/messages", direct)

@@ -105,9 +105,9 @@ func (w watched) gauges() []prometheus.Collector {
 			"How long the documents of conversations have lacked a message that was sent; the list's order is told as stale above 5.",
 			func() float64 { return w.feed.Behind().Seconds() }),
 		gauge("chat_poll_tracked_accounts", "Accounts whose lists are kept in memory.",
-			func() float64 { return float64(w.lists.Tracked()) }),
+			func() float64 { return float64(w.lists.Size().Accounts) }),
 		gauge("chat_poll_waiting", "Requests that wait for a message.",
-			func() float64 { return float64(w.polls.Waiting()) }),
+			func() float64 { return float64(w.polls.Waiting.Count()) }),
 	}
 }
 

@@ -1,34 +1,83 @@
 package chatsvc_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	chatsvc "chatplatform.io/chat-svc"
+	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/svctest"
 )
 
-// While nobody can write the checkpoint, senders are told that the order of
-// lists is stale; when somebody can again, it repairs itself.
-func TestStaleListOrder(t *testing.T) {
-	t.Parallel()
-	i := install(t)
-	lease := svctest.Open(t, i.database).Collection("feed")
+// hung gives the right to write the checkpoint to a replica that hangs, until
+// what it returns is called.
+func hung(t *testing.T, db *mongodb.DB) (freed func()) {
+	lease := db.Collection("feed")
 	_, err := lease.InsertOne(t.Context(), bson.D{
 		{Key: "_id", Value: "lease:checkpoint"}, {Key: "holder", Value: "a replica that hangs"}, {Key: "until", Value: time.Now().Add(time.Hour)},
 	})
 	require.NoError(t, err)
-	client := document.Client(t, i.server(t).Handler())
-	ann := i.as(t, client, 1)
-	conversation := ann.group(t)
-	stale := func() bool {
-		return ann.say(t, conversation, "x").Get("stale_conversation_list_order") == true
+	return func() {
+		_, err := lease.DeleteOne(t.Context(), bson.D{{Key: "_id", Value: "lease:checkpoint"}})
+		require.NoError(t, err)
 	}
-	require.False(t, stale(), "nothing is late yet")
-	require.Eventually(t, stale, 30*time.Second, 200*time.Millisecond)
-	_, err = lease.DeleteOne(t.Context(), bson.D{{Key: "_id", Value: "lease:checkpoint"}})
+}
+
+func (p person) sendsStale(t *testing.T, conversation string) bool {
+	return p.say(t, conversation, "x").Get("stale_conversation_list_order") == true
+}
+
+// While nobody can write the checkpoint, senders are told on every server that
+// the order of lists is stale; when somebody can again, it repairs itself.
+func TestStaleListOrder(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	freed := hung(t, svctest.Open(t, i.database))
+	one := i.as(t, document.Client(t, i.server(t).Handler()), 1)
+	two := i.as(t, document.Client(t, i.server(t).Handler()), 1)
+	conversation := one.group(t)
+	require.False(t, one.sendsStale(t, conversation), "nothing is late yet")
+	for _, ann := range []person{one, two} {
+		require.Eventually(t, func() bool { return ann.sendsStale(t, conversation) }, 30*time.Second, 200*time.Millisecond)
+	}
+	freed()
+	for _, ann := range []person{one, two} {
+		require.Eventually(t, func() bool { return !ann.sendsStale(t, conversation) }, 30*time.Second, 200*time.Millisecond)
+	}
+}
+
+// What no server could write before it ended, the next one writes from the
+// checkpoint on, and knows until then.
+func TestStaleListOrderIsRepairedAfterARestart(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	db := svctest.Open(t, i.database)
+	freed := hung(t, db)
+	deps, _ := i.logged(t)
+	before, err := chatsvc.Open(t.Context(), i.config(t), deps)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return !stale() }, 30*time.Second, 200*time.Millisecond)
+	ann := i.as(t, document.Client(t, before.Handler()), 1)
+	older, newer := ann.group(t), ann.group(t)
+	ann.say(t, newer, "x")
+	require.Eventually(t, func() bool { return ann.sendsStale(t, older) }, 30*time.Second, 200*time.Millisecond)
+	require.NoError(t, before.Close(context.Background()))
+
+	saved := func() int64 {
+		n, err := db.Collection("conversations").CountDocuments(t.Context(), bson.D{{Key: "last_seq", Value: bson.D{{Key: "$gt", Value: 0}}}})
+		require.NoError(t, err)
+		return n
+	}
+	require.Zero(t, saved(), "nothing of it was written")
+	after := i.server(t)
+	ann = i.as(t, document.Client(t, after.Handler()), 1)
+	place{installation: i, ann: ann}.trusted(t)
+	listed := ann.want(t, 200, "GET", "/api/conversations", nil)
+	require.Equal(t, older, listed.Text("conversations.0.conversation_id"), "the last to be active, although no document says so")
+	freed()
+	require.Eventually(t, func() bool { return saved() == 2 }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return !ann.sendsStale(t, newer) }, 30*time.Second, 200*time.Millisecond)
 }

@@ -21,7 +21,7 @@ func (l *Lists) Listen(e events.Event) {
 	}
 	switch e.Kind {
 	case events.ConversationClosed:
-		l.close(e.Conversation)
+		l.close(e)
 	case events.BlocksChanged:
 		if tracked := l.accounts[e.Account]; tracked != nil {
 			l.drop(e.Account, tracked)
@@ -50,37 +50,57 @@ func (l *Lists) apply(a id.Account, tracked *account, e events.Event) {
 	case events.MemberSet:
 		if m == nil { // what is in the conversation already has to be read
 			l.drop(a, tracked)
-		}
-		return // a role is not shown in lists
-	case events.MemberGone:
+		} // a role is not shown in lists
+	case events.MemberGone, events.ConversationClosed:
 		l.leave(a, tracked, e.Conversation)
-	case events.ReadMoved:
-		if m == nil || e.Seq <= m.read {
-			return
+		tracked.raise()
+		tracked.wake()
+	case events.ConversationSet:
+		if m != nil {
+			m.conversation.pending = false
 		}
-		m.read = e.Seq
+	case events.ReadMoved:
+		if m != nil && e.Seq > m.read {
+			m.read = e.Seq
+		}
 	}
-	tracked.raise()
 }
 
 // conversation raises the versions of everybody who sees the conversation.
 func (l *Lists) conversation(e events.Event) {
+	if e.Kind == events.ConversationSet {
+		l.meanwhile(e)
+	}
 	c := l.conversations[e.Conversation]
 	if c == nil {
 		return
 	}
+	news := true
 	switch e.Kind {
 	case events.MessageSent:
-		c.advance(sequence.Place{Seq: e.Message.ID.Seq, At: e.Message.CreatedAt})
+		// A message of this process raised the versions already (Sent).
+		news = c.advance(sequence.Place{Seq: e.Message.ID.Seq, At: e.Message.CreatedAt})
 	case events.ConversationSet:
 		c.pending = false // what is being made changes only once
 	}
 	for _, tracked := range c.tracked {
-		tracked.raise()
+		if news {
+			tracked.raise()
+		}
+		tracked.wake()
 	}
 }
 
-// Sent applies a message of this process before the feed tells of it.
+// meanwhile keeps what is told of a conversation for those accounts that are
+// being loaded: what they read may be from before.
+func (l *Lists) meanwhile(e events.Event) {
+	for _, tracked := range l.loading {
+		tracked.heard = append(tracked.heard, e)
+	}
+}
+
+// Sent applies a message of this process before the feed tells of it. Who
+// waits for the feed goes on waiting.
 func (l *Lists) Sent(m id.Message, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,19 +122,17 @@ func (l *Lists) Changed(c id.Conversation) {
 
 // Closed applies the closing of a conversation by this process.
 func (l *Lists) Closed(c id.Conversation) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.close(c)
+	l.Listen(events.Event{Position: events.Position{Seconds: 1}, Kind: events.ConversationClosed, Conversation: c})
 }
 
-func (l *Lists) close(of id.Conversation) {
-	c := l.conversations[of]
+func (l *Lists) close(e events.Event) {
+	l.meanwhile(e)
+	c := l.conversations[e.Conversation]
 	if c == nil {
 		return
 	}
 	for a, tracked := range c.tracked {
-		l.leave(a, tracked, of)
-		tracked.raise()
+		l.apply(a, tracked, e)
 	}
 }
 
@@ -145,28 +163,29 @@ func (c *conversation) advance(last sequence.Place) bool {
 
 // ownKept is how long this process's own messages are known beside the feed,
 // which tells them milliseconds later.
-const (
-	ownKept = 5 * time.Second
-	ownMost = 16 << 10
-)
+const ownKept = 5 * time.Second
 
-// own is where conversations ended when this process last wrote into them.
-type own map[id.Conversation]ownPlace
-
-type ownPlace struct {
-	last sequence.Place
-	at   time.Time
+// own is where conversations ended when this process wrote into them lately:
+// two halves, of which the older one goes when the newer one is full or old.
+type own struct {
+	most         int // of each half
+	newer, older map[id.Conversation]sequence.Place
+	since        time.Time // when newer was begun
 }
 
-func (o own) note(c id.Conversation, last sequence.Place, now time.Time) {
-	if len(o) >= ownMost {
-		for other, place := range o {
-			if now.Sub(place.at) > ownKept {
-				delete(o, other)
-			}
-		}
+func (o *own) note(c id.Conversation, last sequence.Place, now time.Time) {
+	if o.newer == nil || len(o.newer) >= o.most || now.Sub(o.since) > ownKept {
+		o.newer, o.older, o.since = map[id.Conversation]sequence.Place{}, o.newer, now
 	}
-	if last.Seq > o[c].last.Seq {
-		o[c] = ownPlace{last, now}
+	if last.Seq > o.newer[c].Seq {
+		o.newer[c] = last
 	}
+}
+
+// last is the later of what the halves know.
+func (o *own) last(c id.Conversation) sequence.Place {
+	if newer := o.newer[c]; newer.Seq > o.older[c].Seq {
+		return newer
+	}
+	return o.older[c]
 }

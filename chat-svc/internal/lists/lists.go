@@ -4,6 +4,7 @@
 package lists
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -15,12 +16,19 @@ import (
 	"chatplatform.io/svckit/fault"
 )
 
+// Bounds of what is kept in memory; where one is zero, the usual.
+type Bounds struct {
+	// Accounts bounds those that are tracked, 100,000, and Entries the
+	// conversations of all of them together, 2,000,000: those of the account
+	// that is loaded last may come on top.
+	Accounts, Entries int
+	// Own bounds the conversations of which it is known where this process
+	// wrote into them lately, 32,768.
+	Own int
+}
+
 const (
-	// maxAccounts bounds the accounts that are tracked, maxEntries the
-	// conversations of all of them together.
-	maxAccounts = 20_000
-	maxEntries  = 2_000_000
-	loadWait    = 5 * time.Second
+	loadWait = 5 * time.Second
 	// maxLoads is how often an account is loaded again whose conversations
 	// change meanwhile.
 	maxLoads = 8
@@ -53,12 +61,14 @@ type Feed interface {
 
 // Lists tracks accounts. Listen must hear every event of the feed.
 type Lists struct {
-	store Store
-	feed  Feed
-	now   func() time.Time
+	store  Store
+	feed   Feed
+	now    func() time.Time
+	bounds Bounds
 
 	mu            sync.Mutex
 	accounts      map[id.Account]*account
+	loading       map[id.Account]*account // those that are not ready
 	conversations map[id.Conversation]*conversation
 	entries       int
 	own           own
@@ -74,7 +84,7 @@ type account struct {
 	ready   bool
 	member  map[id.Conversation]*membership
 	version uint64
-	changed chan struct{} // closed when version grows
+	changed chan struct{} // closed when the feed tells something of it
 	used    time.Time
 }
 
@@ -92,11 +102,12 @@ type conversation struct {
 }
 
 // New makes lists that track nobody yet.
-func New(store Store, now func() time.Time) *Lists {
+func New(store Store, now func() time.Time, b Bounds) *Lists {
+	b = Bounds{cmp.Or(b.Accounts, 100_000), cmp.Or(b.Entries, 2_000_000), cmp.Or(b.Own, 32<<10)}
 	return &Lists{
-		store: store, now: now,
-		accounts: map[id.Account]*account{}, conversations: map[id.Conversation]*conversation{},
-		own: own{},
+		store: store, now: now, bounds: b,
+		accounts: map[id.Account]*account{}, loading: map[id.Account]*account{},
+		conversations: map[id.Conversation]*conversation{}, own: own{most: b.Own / 2},
 	}
 }
 
@@ -107,7 +118,8 @@ func (l *Lists) Hear(feed Feed) { l.feed = feed }
 // A Snapshot is an account's conversations at one moment.
 type Snapshot struct {
 	Entries []Entry
-	// Changed is closed when something changes that the account's lists show.
+	// Changed is closed when the feed tells of something that the account's
+	// lists show.
 	Changed <-chan struct{}
 }
 
@@ -164,8 +176,8 @@ func (l *Lists) look(a id.Account, tracked *account, look func(*account)) (stand
 	return true, nil
 }
 
-// Version is the version of an account that is tracked and loaded; false for
-// others.
+// Version is that of the messages that the lists of an account show, which is
+// tracked and loaded; false for others. It grows with every change of them.
 func (l *Lists) Version(a id.Account) (uint64, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,11 +197,17 @@ func (l *Lists) Lookups() (hits, misses uint64) {
 	return l.hits, l.misses
 }
 
-// Tracked is how many accounts are tracked.
-func (l *Lists) Tracked() int {
+// A Size is how much is in memory.
+type Size struct {
+	Accounts, Conversations int
+	Entries                 int // conversations of each account, added up
+}
+
+// Size is how much is in memory.
+func (l *Lists) Size() Size {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.accounts)
+	return Size{len(l.accounts), len(l.conversations), l.entries}
 }
 
 // track finds the account, or begins to track it: then the caller loads it.
@@ -208,7 +226,7 @@ func (l *Lists) track(a id.Account) (tracked *account, mine bool) {
 		loaded:  make(chan struct{}), changed: make(chan struct{}),
 		member: map[id.Conversation]*membership{}, used: l.now(),
 	}
-	l.accounts[a] = tracked
+	l.accounts[a], l.loading[a] = tracked, tracked
 	return tracked, true
 }
 
@@ -233,6 +251,7 @@ func (l *Lists) load(ctx context.Context, a id.Account, tracked *account) {
 		l.join(a, tracked, e)
 	}
 	tracked.ready = true
+	delete(l.loading, a)
 	for _, e := range tracked.heard {
 		l.apply(a, tracked, e)
 	}
@@ -249,7 +268,7 @@ func (l *Lists) join(a id.Account, tracked *account, e Entry) {
 	if last, ok := l.feed.Last(e.Conversation); ok {
 		c.advance(last)
 	}
-	c.advance(l.own[e.Conversation].last)
+	c.advance(l.own.last(e.Conversation))
 	if tracked.member[e.Conversation] == nil {
 		l.entries++
 	}
@@ -276,16 +295,18 @@ func (l *Lists) drop(a id.Account, tracked *account) {
 		return
 	}
 	delete(l.accounts, a)
+	delete(l.loading, a)
 	for c := range tracked.member {
 		l.leave(a, tracked, c)
 	}
 	tracked.raise()
+	tracked.wake()
 }
 
 // makeRoom drops accounts while there are too many: of a few that come to
 // hand, the one that was used least lately.
 func (l *Lists) makeRoom() {
-	for len(l.accounts) >= maxAccounts || l.entries >= maxEntries {
+	for len(l.accounts) >= l.bounds.Accounts || l.entries >= l.bounds.Entries {
 		var oldest id.Account
 		var victim *account
 		seen := 0
@@ -304,8 +325,11 @@ func (l *Lists) makeRoom() {
 	}
 }
 
-func (a *account) raise() {
-	a.version++
+// raise ends what was made of the account's lists so far.
+func (a *account) raise() { a.version++ }
+
+// wake has those look again who wait for the feed.
+func (a *account) wake() {
 	close(a.changed)
 	a.changed = make(chan struct{})
 }

@@ -145,7 +145,22 @@ func newest(session *mongo.Session) events.Position {
 type stream struct {
 	session *mongo.Session
 	changes *mongo.ChangeStream
-	last    events.Position
+	count   count
+}
+
+// A count numbers changes that share their cluster time, as those of one
+// transaction do, in the order in which every stream tells them. It must see
+// all of them: a stream that is opened anew begins at a cluster time, or goes on
+// with the count that it has.
+type count struct{ last events.Position }
+
+func (c *count) position(at bson.Timestamp) events.Position {
+	p := events.Position{Seconds: at.T, Ordinal: at.I}
+	if p.Seconds == c.last.Seconds && p.Ordinal == c.last.Ordinal {
+		p.Index = c.last.Index + 1
+	}
+	c.last = p
+	return p
 }
 
 // Changes implements events.Source. The stream begins at the cluster time of
@@ -231,11 +246,7 @@ func (s *stream) event() (events.Event, error) {
 	if err := bson.Unmarshal(s.changes.Current, &doc); err != nil {
 		return events.Event{}, fmt.Errorf("decode a change: %w", err)
 	}
-	at := events.Position{Seconds: doc.At.T, Ordinal: doc.At.I}
-	if at.Seconds == s.last.Seconds && at.Ordinal == s.last.Ordinal {
-		at.Index = s.last.Index + 1
-	}
-	s.last = at
+	at := s.count.position(doc.At)
 	event, err := doc.event()
 	if err != nil {
 		return event, fmt.Errorf("read a change of %s at %v: %w", doc.Namespace.Collection, at, err)

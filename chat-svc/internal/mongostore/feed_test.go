@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/mongostore"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/svckit/svctest"
@@ -132,6 +133,60 @@ func TestCheckpoint(t *testing.T) {
 		return last.Seq == 3 && other.Seq == 1
 	}, 20*time.Second, 5*time.Millisecond)
 	require.NotEmpty(t, h.all())
+}
+
+// Where the changes since the checkpoint are lost, documents are made right from
+// the messages, and never set back.
+func TestRepair(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	behind, right, silent := inserted(t, s, group(0, "one"), 2), inserted(t, s, group(1, "two"), 2), inserted(t, s, group(2, "three"), 2)
+	say(t, s, behind.ID, 1, 1, 2, 3)
+	say(t, s, right.ID, 1, 1, 2)
+	require.NoError(t, s.SaveActivity(t.Context(), []events.Activity{
+		{Conversation: behind.ID, Last: sequence.Place{Seq: 1, At: at(1)}},
+		{Conversation: right.ID, Last: sequence.Place{Seq: 2, At: at(2)}},
+	}))
+	first, err := s.Checkpoint(t.Context())
+	require.NoError(t, err)
+	say(t, s, right.ID, 3, 3)
+
+	repaired, err := s.Repair(t.Context())
+	require.NoError(t, err)
+	require.True(t, first.Before(repaired))
+	checkpoint, err := s.Checkpoint(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, repaired, checkpoint)
+	entries, err := s.Memberships(t.Context(), account(1), checkpoint)
+	require.NoError(t, err)
+	last := map[id.Conversation]sequence.Place{}
+	for _, e := range entries {
+		last[e.Conversation] = e.Last
+	}
+	require.Equal(t, map[id.Conversation]sequence.Place{
+		behind.ID: {Seq: 3, At: at(3)}, right.ID: {Seq: 3, At: at(3)}, silent.ID: {},
+	}, last)
+}
+
+// A stream whose database is dropped does not go on saying that nothing came.
+func TestAStreamOfADroppedDatabase(t *testing.T) {
+	t.Parallel()
+	db, _ := svctest.Database(t)
+	require.NoError(t, db.Migrate(t.Context(), mongostore.Schema()))
+	s := mongostore.New(db)
+	p, err := s.Checkpoint(t.Context())
+	require.NoError(t, err)
+	changes, err := s.Changes(t.Context(), p)
+	require.NoError(t, err)
+	defer changes.Close()
+	require.NoError(t, db.Drop(t.Context()))
+	begun := time.Now()
+	for calls := 0; time.Since(begun) < 2*time.Second; calls++ {
+		if _, _, err := changes.Next(t.Context()); err != nil {
+			return
+		}
+		require.Less(t, calls, 100, "it waits for changes that cannot come")
+	}
 }
 
 func TestLeaseHasOneHolder(t *testing.T) {

@@ -10,19 +10,27 @@ import (
 
 const (
 	sampleEvery = time.Second
-	busyAbove   = 0.85 // of all cores
-	calmBelow   = 0.65
 	mostLoad    = 8
+
+	// Of the cores that the process may use.
+	processorCalm, processorBusy = 0.65, 0.85
+	// Of the places for messages that wait to be committed.
+	queueCalm, queueBusy = 0.05, 0.25
 )
 
-// Load follows how busy the process is: above busyAbove of the machine's cores
-// the factor doubles each second, below calmBelow it halves, in between it
-// stays. Its owner runs Run until it ends.
-type Load struct{ factor atomic.Int64 }
+// Load follows how busy the replica is: while the process uses more than 85 %
+// of its cores, or a quarter of the commit queue is taken, the factor
+// doubles each second. Once the one is below 65 % and the other below 5 %, it
+// halves; in between it stays. Its owner runs Run until it ends.
+type Load struct {
+	queued func() float64
+	factor atomic.Int64
+}
 
-// NewLoad begins with a factor of 1.
-func NewLoad() *Load {
-	l := &Load{}
+// NewLoad begins with a factor of 1. queued tells how full the commit queue is,
+// from 0 to 1.
+func NewLoad(queued func() float64) *Load {
+	l := &Load{queued: queued}
 	l.factor.Store(1)
 	return l
 }
@@ -41,18 +49,19 @@ func (l *Load) Run(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			total := cpu()
-			l.sample((total - used).Seconds() / now.Sub(at).Seconds() / float64(runtime.NumCPU()))
+			l.Sample((total-used).Seconds()/now.Sub(at).Seconds()/float64(runtime.GOMAXPROCS(0)), l.queued())
 			used, at = total, now
 		}
 	}
 }
 
-func (l *Load) sample(share float64) {
+// Sample takes the shares of a second.
+func (l *Load) Sample(processing, queued float64) {
 	factor := l.factor.Load()
 	switch {
-	case share > busyAbove:
+	case processing > processorBusy || queued > queueBusy:
 		factor = min(2*factor, mostLoad)
-	case share < calmBelow:
+	case processing < processorCalm && queued < queueCalm:
 		factor = max(factor/2, 1)
 	}
 	l.factor.Store(factor)

@@ -151,6 +151,11 @@ func (a *API) getMessages(c *fiber.Ctx) error {
 			return nil
 		}
 	}
+	release, err := a.polls.read(c.UserContext())
+	if err != nil {
+		return err
+	}
+	defer release()
 	list := cursorList{a.cursors, "messages of " + conversation.String(), caller(c)}
 	var at place // its number is the one under which the page begins
 	if err := list.read(c, &at); err != nil {

@@ -3,11 +3,9 @@ package restapi
 import (
 	"bytes"
 	"context"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -15,7 +13,6 @@ import (
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/polling"
 	"chatplatform.io/svckit/fault"
-	"chatplatform.io/svckit/httpserver"
 )
 
 // A Poll is what is told of each poll, for metrics.
@@ -34,10 +31,9 @@ type Polls struct {
 	Limiter *polling.Limiter
 	Memory  *polling.Memory
 	Report  func(Poll)
-	// MaxWaiting bounds the requests that wait for a message.
-	MaxWaiting int64
-
-	waiting atomic.Int64
+	Waiting Waiting
+	// Reading has room for the polls that read from the database at once.
+	Reading chan struct{}
 }
 
 // pollKey is where a handler notes what became of a poll.
@@ -164,37 +160,22 @@ func (a *API) firstPage(c *fiber.Ctx, k polling.Key, version uint64, found chat.
 	return nil
 }
 
-// errManyWait sheds requests that would wait where too many do already.
-var errManyWait = fault.ErrUnavailable.Say("Too many requests wait for messages here; poll without waiting, or try again.")
+// errBusy sheds polls that would read where too many do already.
+var errBusy = fault.ErrUnavailable.Say("Too many polls read from the database here; try again.")
 
-// hold takes a place among the requests that wait, until release.
-func (p *Polls) hold() (release func(), err error) {
-	if p.waiting.Add(1) > p.MaxWaiting {
-		p.waiting.Add(-1)
-		return nil, errManyWait
-	}
-	return func() { p.waiting.Add(-1) }, nil
-}
+// patience is how long a poll waits to read.
+const patience = 500 * time.Millisecond
 
-// Waiting is how many requests wait for a message.
-func (p *Polls) Waiting() int64 { return p.waiting.Load() }
-
-// goneEvery is how often it is asked whether a waiting client is still there.
-const goneEvery = 500 * time.Millisecond
-
-// watch ends a wait when its client goes away.
-func watch(ctx context.Context, conn net.Conn, cancel func()) {
-	tick := time.NewTicker(goneEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if httpserver.Gone(conn) {
-				cancel()
-				return
-			}
-		}
+// read takes a place among the polls that read from the database, until
+// release. When the database is slow they are shed before they take from the
+// others, sends above all, the connections that they need.
+func (p *Polls) read(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case p.Reading <- struct{}{}:
+		return func() { <-p.Reading }, nil
+	case <-ctx.Done():
+		return nil, errBusy
 	}
 }

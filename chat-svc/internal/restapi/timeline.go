@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -140,39 +139,22 @@ func (a *API) catchUp(c *fiber.Ctx, only *id.Conversation, q messageQuery) error
 	}
 	ctx := c.UserContext()
 	if q.wait > 0 {
-		release, err := a.polls.hold()
+		waits, release, err := a.polls.Waiting.waiting(c, q.wait)
 		if err != nil {
 			return err
 		}
 		defer release()
-		waits, end := waiting(c, q.wait)
-		defer end()
 		ctx = waits
 	}
 	found, err := a.chat.After(ctx, caller(c), only, next, q.limit, q.wait)
+	if err != nil && errors.Is(context.Cause(ctx), errWaitedEnough) {
+		found, err = chat.Timeline{Next: next}, nil
+	}
 	if err != nil {
 		return err
 	}
 	pollOf(c).Empty = len(found.Messages) == 0
 	return a.answerMessages(c, found, "")
-}
-
-// settle is what a request that waited may take beside waiting.
-const settle = 10 * time.Second
-
-// waiting is the context of a request that waits on purpose: it outlasts an
-// ordinary one, and ends when the service drains or the client goes away.
-func waiting(c *fiber.Ctx, wait time.Duration) (context.Context, func()) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.UserContext()), wait+settle)
-	drained := context.AfterFunc(c.Context(), cancel)
-	var watching sync.WaitGroup
-	conn := c.Context().Conn()
-	watching.Go(func() { watch(ctx, conn, cancel) })
-	return ctx, func() {
-		drained()
-		cancel()
-		watching.Wait()
-	}
 }
 
 // getTimeline lists the messages of all the caller's conversations.
@@ -192,6 +174,11 @@ func (a *API) getTimeline(c *fiber.Ctx) error {
 			return nil
 		}
 	}
+	release, err := a.polls.read(c.UserContext())
+	if err != nil {
+		return err
+	}
+	defer release()
 	list := cursorList{a.cursors, "messages", caller(c)}
 	var at place
 	if err := list.read(c, &at); err != nil {

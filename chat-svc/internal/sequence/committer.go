@@ -132,6 +132,16 @@ func (c *Committer) Known(conversation id.Conversation) int64 {
 	return c.shard(conversation).known(conversation)
 }
 
+// Full is how full the fullest queue is, from 0 to 1; a message for a full one
+// is refused.
+func (c *Committer) Full() float64 {
+	var most float64
+	for _, s := range c.shards {
+		most = max(most, s.full())
+	}
+	return most
+}
+
 func (c *Committer) shard(conversation id.Conversation) *shard {
 	return c.shards[maphash.Comparable(c.seed, conversation)%uint64(len(c.shards))]
 }

@@ -175,6 +175,7 @@ func TestFullQueueRefuses(t *testing.T) {
 		_, err := b.Commit(t.Context(), draft(id.NewGroup(), "too many"))
 		require.ErrorIs(t, err, fault.ErrUnavailable)
 		require.Positive(t, fault.Of(err).RetryAfter)
+		require.InDelta(t, 1, b.Full(), 0)
 		release()
 		for _, answered := range waiting {
 			require.NoError(t, (<-answered).err)

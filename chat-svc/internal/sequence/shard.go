@@ -87,6 +87,12 @@ func (s *shard) enqueue(d Draft) (waiting *send, joined bool, err error) {
 	return waiting, false, nil
 }
 
+func (s *shard) full() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return float64(len(s.waiting)) / float64(s.Queue)
+}
+
 func (s *shard) signal() {
 	select {
 	case s.wake <- struct{}{}:
