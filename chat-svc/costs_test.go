@@ -14,7 +14,7 @@ func costs() []cost {
 
 func closing() cost {
 	return cost{"closing", `ann DELETE /api/conversations/{conversation_id}`,
-		"find members, " + begins + ", find members, delete members, delete memberships, update formers, " + ends, once}
+		"find members, " + begins + ", delete creations, find members, delete members, delete memberships, update formers, " + ends, once}
 }
 
 func costsOfMessages() []cost {
@@ -28,7 +28,7 @@ func costsOfMessages() []cost {
 		{"a send with a key, and its repeat", `ann/k POST /api/messages {"conversation_id":"$group","content":"x"}`,
 			"find members, find barriers, find conversations, find messages, insert messages", "insert messages, find messages"},
 		{"a send to one account, the first and the next", `ann POST /api/messages {"recipient_agent_id":"$eve","content":"x"}`,
-			"find members, find barriers, aggregate memberships, aggregate memberships, insert conversations, insert members, insert memberships, find conversations, find messages, insert messages", "find members, insert messages"},
+			"find members, find barriers, aggregate memberships, aggregate creations, insert conversations, insert creations, insert members, insert memberships, find conversations, find messages, insert messages", "find members, insert messages"},
 		{"a send to where one is no member", `eve POST /api/messages {"conversation_id":"$group","content":"x"}`, "find members", "find members"},
 		{"an edit", `ann PUT /api/messages/{message_id} {"content":"y"}`, "find members, find messages, update messages", "find messages, update messages"},
 		{"an edit that is refused", `bob PUT /api/messages/{message_id} {"content":"y"}`, "find members, find messages", "find messages"},
@@ -60,7 +60,8 @@ func costsOfLists() []cost {
 }
 
 func costsOfConversations() []cost {
-	const looks, counts, makes = "aggregate memberships", "aggregate memberships", "insert conversations, insert members, insert memberships"
+	const looks, counts = "aggregate memberships", "aggregate creations"
+	const makes = "insert conversations, insert creations, insert members, insert memberships"
 	return []cost{
 		{"a group", `ann POST /api/conversations {"type":"group","members":["$stranger"]}`, looks + ", " + counts + ", " + makes, looks + ", " + counts + ", " + makes},
 		{"a group with a key, and its repeat", `ann/k POST /api/conversations {"type":"group","members":["$eve"]}`,
