@@ -116,7 +116,7 @@ func costsOfMethods() []cost {
 		{"a chat with several", `ann POST /api/startChat {"user_ids":["@bob","@stranger"]}`,
 			looks + ", " + counts + ", " + makes + ", find members", looks + ", " + counts + ", " + makes + ", find members"},
 		{"a send into a chat", `ann POST /api/sendMessage {"chat_id":"$chat","text":"x"}`,
-			"find members, find barriers, find messages, insert messages", "insert messages"},
+			"find members, find barriers, find conversations, find messages, insert messages", "insert messages"},
 		{"a history", `bob POST /api/getChatHistory {"chat_id":"$chat"}`, "find members, find memberships, find conversations, find messages", "find messages"},
 		{"a page of a history", `bob POST /api/getChatHistory {"chat_id":"$chat","before":"$bare_message"}`, "find members, find messages", "find messages"},
 		{"a mark up to the last message", `bob POST /api/markRead {"chat_id":"$chat","up_to":"$bare_message"}`,
