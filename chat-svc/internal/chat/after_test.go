@@ -55,8 +55,10 @@ func TestCatchingUpByRowsReadsLittle(t *testing.T) {
 	require.Equal(t, said, told)
 }
 
-func (s *slow) CreatedSince(ctx context.Context, c id.Conversation, at, upTo time.Time, above int64, limit int) ([]sequence.Message, error) {
-	found, err := s.Store.CreatedSince(ctx, c, at, upTo, above, limit)
+func (s *slow) CreatedSince(
+	ctx context.Context, c id.Conversation, at, upTo time.Time, above int64, limit int, hidden ...id.Account,
+) ([]sequence.Message, error) {
+	found, err := s.Store.CreatedSince(ctx, c, at, upTo, above, limit, hidden...)
 	s.rows.Add(int64(len(found)))
 	return found, err
 }
