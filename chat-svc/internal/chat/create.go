@@ -21,6 +21,9 @@ const (
 	creationLease = 30 * time.Second
 	// claimWait bounds the note that a creation failed.
 	claimWait = 2 * time.Second
+	// membersAnEvent is for how many members a creation spends one more event of
+	// its maker's rate: about as many as are written at once.
+	membersAnEvent = MaxChunk
 )
 
 // A NewConversation is what an account asks for.
@@ -57,8 +60,28 @@ func (s *Service) Create(ctx context.Context, caller id.Account, n NewConversati
 	if n.Key == "" {
 		return s.create(ctx, caller, c, n)
 	}
+	if err := s.mayClaim(ctx, caller, n); err != nil {
+		return Creation{}, err
+	}
 	return s.createOnce(ctx, caller, c, n)
 }
+
+// mayClaim lets only repeats in while the caller's rate is used up: of what is
+// refused nothing is kept.
+func (s *Service) mayClaim(ctx context.Context, caller id.Account, n NewConversation) error {
+	wait := s.Creations.WaitN(string(caller), n.events())
+	if wait == 0 {
+		return nil
+	}
+	_, _, err := s.Store.BlockUnder(ctx, caller, n.Key)
+	if errors.Is(err, fault.ErrNotFound) {
+		return fault.ErrRateLimited.After(wait)
+	}
+	return err
+}
+
+// events is what making the conversation spends of the rate of creations.
+func (n NewConversation) events() int { return 1 + len(n.Members)/membersAnEvent }
 
 // normal checks what can be checked without asking anybody.
 func (s *Service) normal(caller id.Account, n NewConversation) (NewConversation, error) {
@@ -88,6 +111,7 @@ func (s *Service) normal(caller id.Account, n NewConversation) (NewConversation,
 func (s *Service) createOnce(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
 	claim := Claim{Account: caller, Key: n.Key, Fingerprint: n.fingerprint(), Conversation: c, StartedAt: s.now()}
 	standing, inserted, err := s.Store.InsertClaim(ctx, claim)
+	create := s.create
 	switch {
 	case err != nil:
 		return Creation{}, err
@@ -103,9 +127,9 @@ func (s *Service) createOnce(ctx context.Context, caller id.Account, c id.Conver
 		if err := s.Store.TakeClaim(ctx, standing, claim.StartedAt); err != nil {
 			return Creation{}, running(err)
 		}
-		claim.Conversation = standing.Conversation
+		claim.Conversation, create = standing.Conversation, s.resume
 	}
-	made, err := s.create(ctx, caller, claim.Conversation, n)
+	made, err := create(ctx, caller, claim.Conversation, n)
 	if err == nil {
 		made.Made = made.Made || n.Type == Group // an attempt before this one may have made it
 		err = s.Store.FinishClaim(ctx, claim, made.Made)
@@ -128,7 +152,7 @@ func (s *Service) giveUp(ctx context.Context, claim Claim, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimWait)
 	defer cancel()
 	switch fault.Of(why).Kind {
-	case fault.Invalid, fault.Forbidden:
+	case fault.Invalid, fault.Forbidden, fault.RateLimited:
 		return s.Store.DropClaim(ctx, claim)
 	default:
 		return s.Store.ReleaseClaim(ctx, claim)
@@ -143,7 +167,20 @@ func (n NewConversation) fingerprint() [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// create makes the conversation c, or goes on with what a crash left of it.
+// resume is create where an attempt before this one may have broken off: what
+// that one has begun is finished, as it was allowed.
+func (s *Service) resume(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
+	begun, err := s.Store.Pending(ctx, c)
+	switch {
+	case err != nil:
+		return Creation{}, err
+	case begun:
+		return s.finish(ctx, caller, c, n)
+	}
+	return s.create(ctx, caller, c, n)
+}
+
+// create makes the conversation c, unless it is there.
 func (s *Service) create(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
 	existing, err := s.view(ctx, caller, c)
 	if err == nil {
@@ -152,14 +189,19 @@ func (s *Service) create(ctx context.Context, caller id.Account, c id.Conversati
 	if !errors.Is(err, fault.ErrNotFound) {
 		return Creation{}, err
 	}
-	if err := s.mayCreate(ctx, caller, n.Members); err != nil {
+	if err := s.mayCreate(ctx, caller, n); err != nil {
 		return Creation{}, err
 	}
+	return s.finish(ctx, caller, c, n)
+}
+
+// finish makes what is still missing of a conversation.
+func (s *Service) finish(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
 	view := View{Conversation: Conversation{
 		ID: c, Type: n.Type, Name: n.Name, Creator: caller, Metadata: n.Metadata,
 		MemberCount: len(n.Members) + 1, CreatedAt: s.now(), UpdatedAt: s.now(),
 	}}
-	err = s.insert(ctx, view.Conversation, membersOf(caller, n, view.CreatedAt))
+	err := s.insert(ctx, view.Conversation, membersOf(caller, n, view.CreatedAt))
 	all := append([]id.Account{caller}, n.Members...)
 	s.Lists.Forget(all...)
 	s.Rights.changed(c, all...)
@@ -202,24 +244,20 @@ func (s *Service) insert(ctx context.Context, c Conversation, all []Member) erro
 // exist. What counts is what an account made, whether it stays in it or not and
 // whatever it was invited to: strangers do not use up its quota, and it cannot
 // put others into more by leaving.
-func (s *Service) mayCreate(ctx context.Context, caller id.Account, others []id.Account) error {
-	if wait, ok := s.Creations.Take(string(caller)); !ok {
+func (s *Service) mayCreate(ctx context.Context, caller id.Account, n NewConversation) error {
+	if wait, ok := s.Creations.TakeN(string(caller), n.events()); !ok {
 		return fault.ErrRateLimited.After(wait)
 	}
-	most := s.limits.ConversationsPerAccount
-	count, err := s.Store.CountCreations(ctx, caller, most)
-	if err != nil {
-		return err
+	if n.Type == Group {
+		if err := s.mayOwn(ctx, caller); err != nil {
+			return err
+		}
 	}
-	if count >= most {
-		return fault.ErrQuota.Say("You have made %d conversations, the most that an account can have made; close some.", most).
-			With("quota", "conversations_per_account")
-	}
-	if len(others) == 0 {
+	if len(n.Members) == 0 {
 		return nil
 	}
-	ids := make([]string, len(others))
-	for i, a := range others {
+	ids := make([]string, len(n.Members))
+	for i, a := range n.Members {
 		ids[i] = string(a)
 	}
 	living, err := s.Accounts.ByID(ctx, ids...)
@@ -231,6 +269,18 @@ func (s *Service) mayCreate(ctx context.Context, caller id.Account, others []id.
 		return unknown("members", missing)
 	}
 	return nil
+}
+
+// mayOwn holds the quota of groups. Direct conversations, which nobody can
+// close, are bounded by the rate and by whom there is to talk to.
+func (s *Service) mayOwn(ctx context.Context, caller id.Account) error {
+	most := s.limits.ConversationsPerAccount
+	count, err := s.Store.CountCreations(ctx, caller, most)
+	if err == nil && count >= most {
+		return fault.ErrQuota.Say("You have made %d groups, the most that an account can have made; close some.", most).
+			With("quota", "conversations_per_account")
+	}
+	return err
 }
 
 // unknown names the first of the accounts that a field wrongly lists.
