@@ -93,10 +93,10 @@ func costsOfMembers() []cost {
 
 func costsOfBlocks() []cost {
 	return []cost{
-		{"a block", `ann POST /api/blocks {"target_id":"$stranger"}`, "insert blocks, insert barriers", "insert blocks, insert barriers"},
+		{"a block", `ann POST /api/blocks {"target_id":"$stranger"}`, "aggregate blocks, insert blocks, insert barriers", "aggregate blocks, insert blocks, insert barriers"},
 		{"a block with a key, and its repeat", `ann/k POST /api/blocks {"target_id":"$eve"}`,
-			"find claims, insert blocks, insert barriers, insert claims", "find claims, find blocks"},
-		{"a block of a conversation", `bob POST /api/blocks {"type":"group","target_id":"$group"}`, "find members, insert blocks, insert barriers", once},
+			"find claims, aggregate blocks, insert blocks, insert barriers, insert claims", "find claims, find blocks"},
+		{"a block of a conversation", `bob POST /api/blocks {"type":"group","target_id":"$group"}`, "aggregate blocks, find members, insert blocks, insert barriers", once},
 		{"a block taken back", `bob DELETE /api/blocks/{block_id}`, "findAndModify blocks, delete barriers", "findAndModify blocks, delete barriers"},
 	}
 }

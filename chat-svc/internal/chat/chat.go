@@ -9,6 +9,7 @@ import (
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chore"
 	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
@@ -36,6 +37,7 @@ const (
 type Limits struct {
 	MembersPerGroup         int
 	ConversationsPerAccount int
+	BlocksPerAccount        int
 	// BlocksMaxGroup is the size of the largest group in which a member's block
 	// bars another from sending; 0 for all. In larger groups, the blocked one's
 	// messages are hidden from the blocker.
@@ -66,7 +68,8 @@ type Deps struct {
 	// Distrusted hears, for a metric, why the database is asked for what memory
 	// would have.
 	Distrusted func(reason string)
-	// Sends limits the messages of each account.
+	// Sends limits the messages of each account, and its changes of messages and
+	// blocks.
 	Sends *ratelimit.Limiter
 	// Creations limits the conversations that each account makes.
 	Creations *ratelimit.Limiter
@@ -84,6 +87,14 @@ type Service struct {
 // New makes the service.
 func New(limits Limits, deps Deps) *Service {
 	return &Service{Deps: deps, limits: limits}
+}
+
+// mayWriteNow spends one event of an account's rate of sends.
+func (s *Service) mayWriteNow(caller id.Account) error {
+	if wait, ok := s.Sends.Take(string(caller)); !ok {
+		return fault.ErrRateLimited.After(wait)
+	}
+	return nil
 }
 
 // now is the time as documents keep it.
