@@ -53,6 +53,9 @@ type Accounts interface {
 	// ByID finds living accounts; an id that is not in the result is nobody's.
 	// fault.ErrUnavailable where that cannot be found out.
 	ByID(ctx context.Context, ids ...string) (map[string]accounts.Account, error)
+	// ByName is ByID by username, without regard to case; the keys of the
+	// result are in lower case.
+	ByName(ctx context.Context, names ...string) (map[string]accounts.Account, error)
 }
 
 // Deps are what the domain works with.
@@ -89,9 +92,9 @@ func New(limits Limits, deps Deps) *Service {
 	return &Service{Deps: deps, limits: limits}
 }
 
-// mayWriteNow spends one event of an account's rate of sends.
-func (s *Service) mayWriteNow(caller id.Account) error {
-	if wait, ok := s.Sends.Take(string(caller)); !ok {
+// mayWriteNow spends some events of an account's rate of sends.
+func (s *Service) mayWriteNow(caller id.Account, events int) error {
+	if wait, ok := s.Sends.TakeN(string(caller), events); !ok {
 		return fault.ErrRateLimited.After(wait)
 	}
 	return nil

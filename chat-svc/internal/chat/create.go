@@ -2,8 +2,6 @@ package chat
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,16 +13,9 @@ import (
 	"chatplatform.io/svckit/fault"
 )
 
-const (
-	// creationLease is how long the maker of a conversation is left alone; a
-	// repeat that comes later takes over.
-	creationLease = 30 * time.Second
-	// claimWait bounds the note that a creation failed.
-	claimWait = 2 * time.Second
-	// membersAnEvent is for how many members a creation spends one more event of
-	// its maker's rate: about as many as are written at once.
-	membersAnEvent = MaxChunk
-)
+// membersAnEvent is for how many members a creation spends one more event of
+// its maker's rate: about as many as are written at once.
+const membersAnEvent = MaxChunk
 
 // A NewConversation is what an account asks for.
 type NewConversation struct {
@@ -66,22 +57,70 @@ func (s *Service) Create(ctx context.Context, caller id.Account, n NewConversati
 	return s.createOnce(ctx, caller, c, n)
 }
 
-// mayClaim lets only repeats in while the caller's rate is used up: of what is
-// refused nothing is kept.
-func (s *Service) mayClaim(ctx context.Context, caller id.Account, n NewConversation) error {
-	wait := s.Creations.WaitN(string(caller), n.events())
-	if wait == 0 {
-		return nil
-	}
-	_, _, err := s.Store.BlockUnder(ctx, caller, n.Key)
-	if errors.Is(err, fault.ErrNotFound) {
-		return fault.ErrRateLimited.After(wait)
-	}
-	return err
-}
-
 // events is what making the conversation spends of the rate of creations.
 func (n NewConversation) events() int { return 1 + len(n.Members)/membersAnEvent }
+
+// Start is Create by usernames, in upper or lower case, of which repetitions
+// and the caller's own count once: two make a direct conversation, more make a
+// group. Faults beside those of Create: fault.ErrNotFound where a name is
+// nobody's.
+func (s *Service) Start(ctx context.Context, caller id.Account, names []string, key string) (d Detail, replayed bool, err error) {
+	others, err := s.named(ctx, caller, names)
+	if err != nil {
+		return Detail{}, false, err
+	}
+	wanted := NewConversation{Type: Group, Members: others, Key: key}
+	if len(others) == 1 {
+		wanted.Type = Direct
+	}
+	created, err := s.Create(ctx, caller, wanted)
+	if errors.Is(err, ErrAgentID) {
+		return Detail{}, false, fault.ErrNotFound.Say("members: one of the accounts was just deleted").With("field", "members").Because(err)
+	}
+	if err != nil {
+		return Detail{}, false, err
+	}
+	d, err = s.detail(ctx, caller, created.View, MaxShown)
+	return d, created.Replayed, err
+}
+
+// named finds the accounts of the names but the caller's.
+func (s *Service) named(ctx context.Context, caller id.Account, names []string) ([]id.Account, error) {
+	lower := make([]string, len(names))
+	for i, name := range names {
+		lower[i] = strings.ToLower(name)
+	}
+	slices.Sort(lower)
+	lower = slices.Compact(lower)
+	if len(lower) > s.limits.MembersPerGroup {
+		return nil, s.groupIsFull()
+	}
+	found, err := s.Accounts.ByName(ctx, lower...)
+	if err != nil {
+		return nil, fmt.Errorf("look up %d names: %w", len(lower), err)
+	}
+	var others []id.Account
+	var missing []string
+	for _, name := range lower {
+		switch who, lives := found[name]; {
+		case !lives:
+			missing = append(missing, name)
+		case id.Account(who.ID) != caller:
+			others = append(others, id.Account(who.ID))
+		}
+	}
+	if len(missing) > 0 {
+		return nil, unknown(fault.ErrNotFound, "members", missing)
+	}
+	if len(others) == 0 {
+		return nil, fault.Field("members", "must name somebody beside yourself")
+	}
+	return others, nil
+}
+
+func (s *Service) groupIsFull() error {
+	return fault.ErrQuota.Say("A group has at most %d members.", s.limits.MembersPerGroup).With("quota", "members_per_group")
+}
 
 // normal checks what can be checked without asking anybody.
 func (s *Service) normal(caller id.Account, n NewConversation) (NewConversation, error) {
@@ -102,82 +141,9 @@ func (s *Service) normal(caller id.Account, n NewConversation) (NewConversation,
 	case n.Type != Group:
 		return n, fault.Field("type", "must be direct or group")
 	case len(n.Members)+1 > s.limits.MembersPerGroup:
-		return n, fault.ErrQuota.Say("A group has at most %d members.", s.limits.MembersPerGroup).With("quota", "members_per_group")
+		return n, s.groupIsFull()
 	}
 	return n, nil
-}
-
-// createOnce creates under a claim.
-func (s *Service) createOnce(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
-	claim := Claim{Account: caller, Key: n.Key, Fingerprint: n.fingerprint(), Conversation: c, StartedAt: s.now()}
-	standing, inserted, err := s.Store.InsertClaim(ctx, claim)
-	create := s.create
-	switch {
-	case err != nil:
-		return Creation{}, err
-	case inserted:
-	case standing.Fingerprint != claim.Fingerprint:
-		return Creation{}, fault.ErrIdempotency
-	case standing.Finished:
-		view, err := s.view(ctx, caller, standing.Conversation)
-		return Creation{View: view, Made: standing.Made, Replayed: true}, err
-	case s.now().Sub(standing.StartedAt) < creationLease:
-		return Creation{}, ErrRunning
-	default:
-		if err := s.Store.TakeClaim(ctx, standing, claim.StartedAt); err != nil {
-			return Creation{}, running(err)
-		}
-		claim.Conversation, create = standing.Conversation, s.resume
-	}
-	made, err := create(ctx, caller, claim.Conversation, n)
-	if err == nil {
-		made.Made = made.Made || n.Type == Group // an attempt before this one may have made it
-		err = s.Store.FinishClaim(ctx, claim, made.Made)
-	}
-	if err != nil {
-		return Creation{}, errors.Join(err, s.giveUp(ctx, claim, err))
-	}
-	return made, nil
-}
-
-func running(err error) error {
-	if errors.Is(err, fault.ErrConflict) {
-		return ErrRunning
-	}
-	return err
-}
-
-// giveUp makes the key free after a refusal, and the claim after trouble.
-func (s *Service) giveUp(ctx context.Context, claim Claim, why error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimWait)
-	defer cancel()
-	switch fault.Of(why).Kind {
-	case fault.Invalid, fault.Forbidden, fault.RateLimited:
-		return s.Store.DropClaim(ctx, claim)
-	default:
-		return s.Store.ReleaseClaim(ctx, claim)
-	}
-}
-
-// fingerprint tells one request from another under the same key.
-func (n NewConversation) fingerprint() [16]byte {
-	n.Key = ""
-	text, _ := json.Marshal(n) // strings and slices of them always have a JSON form
-	sum := sha256.Sum256(text)
-	return [16]byte(sum[:16])
-}
-
-// resume is create where an attempt before this one may have broken off: what
-// that one has begun is finished, as it was allowed.
-func (s *Service) resume(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
-	begun, err := s.Store.Pending(ctx, c)
-	switch {
-	case err != nil:
-		return Creation{}, err
-	case begun:
-		return s.finish(ctx, caller, c, n)
-	}
-	return s.create(ctx, caller, c, n)
 }
 
 // create makes the conversation c, unless it is there.
@@ -266,7 +232,7 @@ func (s *Service) mayCreate(ctx context.Context, caller id.Account, n NewConvers
 	}
 	missing := slices.DeleteFunc(ids, func(a string) bool { _, lives := living[a]; return lives })
 	if len(missing) > 0 {
-		return unknown("members", missing)
+		return unknown(ErrAgentID, "members", missing)
 	}
 	return nil
 }
@@ -283,10 +249,16 @@ func (s *Service) mayOwn(ctx context.Context, caller id.Account) error {
 	return err
 }
 
-// unknown names the first of the accounts that a field wrongly lists.
-func unknown(field string, missing []string) error {
-	const most = 20
-	named := missing[:min(len(missing), most)]
-	return ErrAgentID.Say("%s: no such account: %s", field, strings.Join(named, ", ")).
+// unknown refuses the accounts that a field wrongly lists, and names the first.
+func unknown(refusal *fault.Fault, field string, missing []string) error {
+	const most, longest = 20, 60
+	named := make([]string, 0, most)
+	for _, who := range missing[:min(len(missing), most)] {
+		if utf8.RuneCountInString(who) > longest {
+			who = string([]rune(who)[:longest]) + "…"
+		}
+		named = append(named, who)
+	}
+	return refusal.Say("%s: no such account: %s", field, strings.Join(named, ", ")).
 		With("field", field).With("unknown", named)
 }

@@ -36,6 +36,10 @@ func (everybody) ByID(_ context.Context, ids ...string) (map[string]accounts.Acc
 	return found, nil
 }
 
+func (everybody) ByName(context.Context, ...string) (map[string]accounts.Account, error) {
+	return nil, nil
+}
+
 // A breaking store is the real one, whose calls of one kind fail once.
 type breaking struct {
 	*mongostore.Store
@@ -150,7 +154,7 @@ func TestARepeatFinishesABrokenCreation(t *testing.T) {
 }
 
 // nobody knows of no account any more.
-type nobody struct{}
+type nobody struct{ everybody }
 
 func (nobody) ByID(context.Context, ...string) (map[string]accounts.Account, error) {
 	return nil, nil

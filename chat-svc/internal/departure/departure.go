@@ -252,8 +252,12 @@ func (w *worker) erase(ctx context.Context, d *Departure) (done bool, err error)
 				return false, err
 			}
 		}
-		if d.UpTo, _, err = w.Chat.Erase(ctx, d.Account, c, d.UpTo); err != nil || d.UpTo > 0 {
+		upTo, _, err := w.Chat.Erase(ctx, d.Account, c, d.UpTo)
+		if err != nil {
 			return false, err
+		}
+		if d.UpTo = upTo; upTo > 0 {
+			return false, nil
 		}
 		d.Behind = c
 	}
