@@ -140,7 +140,7 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.followed.Go(func() { load.Run(ctx) })
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
-	s.sweeper = sweep.Start(store, s.deps.Observer.Logger)
+	s.sweeper = sweep.Start(store, s.deps.Now, s.deps.Observer.Logger)
 	return ctx
 }
 

@@ -23,12 +23,13 @@ type Config struct {
 	TokenCache int    `env:"TOKEN_CACHE" envDefault:"100000" doc:"Most verified tokens kept in memory."`
 	DevTokens  bool   `env:"DEV_TOKENS" envDefault:"false" doc:"Whether dev:NAME is taken as a token; refused unless LISTEN is a loopback address."`
 
-	SendsPerMinute          float64 `env:"SENDS_PER_MINUTE" envDefault:"600" doc:"Messages that an account may send in a minute, on each replica."`
+	SendsPerMinute          float64 `env:"SENDS_PER_MINUTE" envDefault:"600" doc:"Messages that an account may send in a minute, on each replica; changes of messages and of blocks count like messages."`
 	SendBurst               int     `env:"SEND_BURST" envDefault:"100" doc:"Messages that an account may send at once."`
-	CreationsPerMinute      float64 `env:"CREATIONS_PER_MINUTE" envDefault:"60" doc:"Conversations that an account may make in a minute, on each replica."`
+	CreationsPerMinute      float64 `env:"CREATIONS_PER_MINUTE" envDefault:"60" doc:"Conversations that an account may make in a minute, on each replica; each 500 members that one is made with count as one more."`
 	CreationBurst           int     `env:"CREATION_BURST" envDefault:"100" doc:"Conversations that an account may make at once."`
 	MembersPerGroup         int     `env:"MEMBERS_PER_GROUP" envDefault:"50000" doc:"Most members of a group."`
-	ConversationsPerAccount int     `env:"CONVERSATIONS_PER_ACCOUNT" envDefault:"5000" doc:"Conversations that an account may have made and that are not closed; it is invited to no more when it is in four times as many."`
+	ConversationsPerAccount int     `env:"CONVERSATIONS_PER_ACCOUNT" envDefault:"5000" doc:"Groups that an account may have made and that are not closed; it is invited to no more conversations when it is in four times as many."`
+	BlocksPerAccount        int     `env:"BLOCKS_PER_ACCOUNT" envDefault:"1000" doc:"Blocks that an account may have."`
 	BlocksMaxGroup          int     `env:"BLOCKS_MAX_GROUP" envDefault:"0" doc:"Members of the largest group in which a block by one of them bars another from sending; in larger ones the messages are hidden from who blocks. 0 means any size."`
 
 	PollMinInterval time.Duration `env:"POLL_MIN_INTERVAL" envDefault:"1s" doc:"Least wait between polls that an account is advised, at least 1s."`
@@ -63,8 +64,8 @@ func (c Config) check() error {
 		return errors.New("EVENT_MEMORY must not be negative")
 	}
 	if min(c.SendsPerMinute, c.CreationsPerMinute) <= 0 ||
-		min(c.SendBurst, c.CreationBurst, c.MembersPerGroup, c.ConversationsPerAccount) < 1 {
-		return errors.New("SENDS_PER_MINUTE, SEND_BURST, CREATIONS_PER_MINUTE, CREATION_BURST, MEMBERS_PER_GROUP and CONVERSATIONS_PER_ACCOUNT must be above zero")
+		min(c.SendBurst, c.CreationBurst, c.MembersPerGroup, c.ConversationsPerAccount, c.BlocksPerAccount) < 1 {
+		return errors.New("SENDS_PER_MINUTE, SEND_BURST, CREATIONS_PER_MINUTE, CREATION_BURST, MEMBERS_PER_GROUP, CONVERSATIONS_PER_ACCOUNT and BLOCKS_PER_ACCOUNT must be above zero")
 	}
 	if c.PollMaxWaiting < 0 || c.PollWaitingEach < 1 || c.PollMaxReading < 1 {
 		return errors.New("POLL_WAITING_EACH and POLL_MAX_READING must be above zero, and POLL_MAX_WAITING not below")
@@ -75,7 +76,7 @@ func (c Config) check() error {
 func (c Config) limits() chat.Limits {
 	return chat.Limits{
 		MembersPerGroup: c.MembersPerGroup, ConversationsPerAccount: c.ConversationsPerAccount,
-		BlocksMaxGroup: c.BlocksMaxGroup, ClockOffset: cmp.Or(c.ClockOffset, clockOffset),
+		BlocksPerAccount: c.BlocksPerAccount, BlocksMaxGroup: c.BlocksMaxGroup, ClockOffset: cmp.Or(c.ClockOffset, clockOffset),
 	}
 }
 

@@ -150,6 +150,7 @@ func TestADeletionThatRacesIsCarriedOutAgain(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return len(p.collection(t, "departures").all(t, bson.D{{Key: "_id", Value: p.ann.id}})) == 0
 	}, 20*time.Second, 10*time.Millisecond, "and then it is over")
+	require.Empty(t, p.collection(t, "formers").all(t, bson.D{{Key: "a", Value: p.ann.id}}), "where it was is forgotten")
 }
 
 // late writes a second message of ann's as a replica would that does not know.

@@ -61,7 +61,7 @@ func (i installation) config(t *testing.T, environ ...string) chatsvc.Config {
 	config, err := settings.Load[chatsvc.Config](append([]string{
 		"ISSUER=" + issuer, "AUTH_INTERNAL_URL=" + i.auth.URL, "SERVICE_SECRET_FILE=" + i.auth.secretFile,
 		"MONGODB_URI=" + i.database.URI, "MONGODB_DATABASE=" + i.database.Database,
-		"POLL_BURST=100000", "CREATION_BURST=100000", // tests do not wait
+		"POLL_BURST=100000", "CREATION_BURST=100000", "SEND_BURST=100000", // tests do not wait
 	}, environ...))
 	require.NoError(t, err)
 	config.MongoDB.Monitors = i.database.Monitors

@@ -41,7 +41,11 @@ func New(perSecond float64, burst, capacity int, now func() time.Time) *Limiter 
 
 // Take spends one event of key. When none is left it spends nothing and
 // returns how long to wait for the next one.
-func (l *Limiter) Take(key string) (wait time.Duration, ok bool) {
+func (l *Limiter) Take(key string) (wait time.Duration, ok bool) { return l.TakeN(key, 1) }
+
+// TakeN is Take for n events at once, at least one. More than a burst pass when
+// the whole burst is left, and the next event waits until they are paid back.
+func (l *Limiter) TakeN(key string, n int) (wait time.Duration, ok bool) {
 	b, found := l.buckets.GetIfPresent(key)
 	if !found {
 		b, _ = l.buckets.SetIfAbsent(key, &bucket{})
@@ -52,21 +56,29 @@ func (l *Limiter) Take(key string) (wait time.Duration, ok bool) {
 	if due.Before(now) {
 		due = now
 	}
-	if wait = due.Sub(now) - l.burst; wait > 0 {
+	if wait = due.Sub(now) - l.room(n); wait > 0 {
 		return wait, false
 	}
-	b.due = due.Add(l.interval)
+	b.due = due.Add(time.Duration(n) * l.interval)
 	return 0, true
+}
+
+// room is how far ahead of the steady rate a key may be before n events.
+func (l *Limiter) room(n int) time.Duration {
+	return max(0, l.burst-time.Duration(n-1)*l.interval)
 }
 
 // Wait tells, without spending anything, how long key must wait for its next
 // event; zero means that Take would succeed.
-func (l *Limiter) Wait(key string) time.Duration {
+func (l *Limiter) Wait(key string) time.Duration { return l.WaitN(key, 1) }
+
+// WaitN is Wait for n events at once, as TakeN spends them.
+func (l *Limiter) WaitN(key string, n int) time.Duration {
 	b, found := l.buckets.GetIfPresent(key)
 	if !found {
 		return 0
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return max(0, b.due.Sub(l.now())-l.burst)
+	return max(0, b.due.Sub(l.now())-l.room(n))
 }

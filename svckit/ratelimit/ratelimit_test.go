@@ -63,6 +63,35 @@ func TestABurstOfNoneIsOne(t *testing.T) {
 	require.False(t, ok)
 }
 
+func TestSeveralAtOnce(t *testing.T) {
+	t.Parallel()
+	clock := &frozen{time.Unix(1_000_000, 0)}
+	l := ratelimit.New(1, 10, 10, clock.Now)
+	refused := func(n int, wait time.Duration) {
+		t.Helper()
+		require.Equal(t, wait, l.WaitN("a", n))
+		is, ok := l.TakeN("a", n)
+		require.False(t, ok)
+		require.Equal(t, wait, is)
+	}
+	passes := func(n int) {
+		t.Helper()
+		require.Zero(t, l.WaitN("a", n))
+		_, ok := l.TakeN("a", n)
+		require.True(t, ok)
+	}
+	passes(6)
+	refused(5, time.Second)
+	passes(4)
+	refused(1, time.Second)
+	refused(25, 10*time.Second)
+	clock.now = clock.now.Add(10 * time.Second)
+	passes(25)
+	refused(1, 16*time.Second)
+	clock.now = clock.now.Add(16 * time.Second)
+	passes(1)
+}
+
 func TestRacersShareOneBurst(t *testing.T) {
 	t.Parallel()
 	l := ratelimit.New(0.001, 50, 10, time.Now)

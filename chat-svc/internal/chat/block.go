@@ -65,6 +65,8 @@ type BlockStore interface {
 	BlockUnder(ctx context.Context, a id.Account, key string) (fingerprint [16]byte, b id.Block, err error)
 	// Block finds a block of an account; fault.ErrNotFound.
 	Block(ctx context.Context, a id.Account, b id.Block) (Block, error)
+	// CountBlocks counts the blocks of an account, up to most.
+	CountBlocks(ctx context.Context, a id.Account, most int) (int, error)
 	// DeleteBlock takes a block and its barrier away, and gives it;
 	// fault.ErrNotFound.
 	DeleteBlock(ctx context.Context, a id.Account, b id.Block) (Block, error)
@@ -74,14 +76,17 @@ type BlockStore interface {
 
 // Block makes a block. With a key a repeat within 24 hours gives the first
 // one again, as it is now. Faults: ErrTarget, fault.ErrConflict where the
-// target is blocked already, fault.ErrIdempotency, fault.ErrNotFound where a
-// repeat's block was taken back.
+// target is blocked already, fault.ErrQuota, fault.ErrRateLimited,
+// fault.ErrIdempotency, fault.ErrNotFound where a repeat's block was taken back.
 func (s *Service) Block(ctx context.Context, caller id.Account, target Target, key string) (b Block, replayed bool, err error) {
 	made := fingerprintOf(target)
 	if key != "" {
 		if b, err := s.blockUnder(ctx, caller, key, made); !errors.Is(err, errUnused) {
 			return b, true, err
 		}
+	}
+	if err := s.mayWriteNow(caller, 1); err != nil {
+		return Block{}, false, err
 	}
 	if err := s.mayBlock(ctx, caller, target); err != nil {
 		return Block{}, false, err
@@ -122,8 +127,18 @@ func fingerprintOf(target Target) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// mayBlock finds out whether the caller can see what it wants to block.
+// mayBlock finds out whether the caller can see what it wants to block, and has
+// room for another block. Racing ones may go some above the quota.
 func (s *Service) mayBlock(ctx context.Context, caller id.Account, target Target) error {
+	most := s.limits.BlocksPerAccount
+	count, err := s.Store.CountBlocks(ctx, caller, most)
+	if err != nil {
+		return err
+	}
+	if count >= most {
+		return fault.ErrQuota.Say("You have %d blocks, the most that an account can have; take some back.", most).
+			With("quota", "blocks_per_account")
+	}
 	if target.Account == caller {
 		return ErrTarget.Say("target_id: nobody blocks itself.")
 	}
@@ -157,8 +172,16 @@ func (s *Service) Blocks(ctx context.Context, caller id.Account, behind *BlockPo
 	return page, next, err
 }
 
-// Unblock takes one of the caller's blocks back; fault.ErrNotFound.
+// Unblock takes one of the caller's blocks back. Faults: fault.ErrNotFound,
+// fault.ErrRateLimited.
 func (s *Service) Unblock(ctx context.Context, caller id.Account, b id.Block) error {
+	if err := s.mayWriteNow(caller, 1); err != nil {
+		return err
+	}
+	return s.unblock(ctx, caller, b)
+}
+
+func (s *Service) unblock(ctx context.Context, caller id.Account, b id.Block) error {
 	was, err := s.Store.DeleteBlock(ctx, caller, b)
 	s.Rights.blocked(caller, was.Barred())
 	s.Lists.Forget(caller)

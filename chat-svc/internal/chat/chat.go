@@ -9,6 +9,7 @@ import (
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chore"
 	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/sequence"
@@ -36,6 +37,7 @@ const (
 type Limits struct {
 	MembersPerGroup         int
 	ConversationsPerAccount int
+	BlocksPerAccount        int
 	// BlocksMaxGroup is the size of the largest group in which a member's block
 	// bars another from sending; 0 for all. In larger groups, the blocked one's
 	// messages are hidden from the blocker.
@@ -72,7 +74,8 @@ type Deps struct {
 	// Reading takes a place among those who read many messages at once, until
 	// release; fault.ErrUnavailable where there are too many.
 	Reading func(ctx context.Context) (release func(), err error)
-	// Sends limits the messages of each account.
+	// Sends limits the messages of each account, and its changes of messages and
+	// blocks.
 	Sends *ratelimit.Limiter
 	// Creations limits the conversations that each account makes.
 	Creations *ratelimit.Limiter
@@ -90,6 +93,14 @@ type Service struct {
 // New makes the service.
 func New(limits Limits, deps Deps) *Service {
 	return &Service{Deps: deps, limits: limits}
+}
+
+// mayWriteNow spends some events of an account's rate of sends.
+func (s *Service) mayWriteNow(caller id.Account, events int) error {
+	if wait, ok := s.Sends.TakeN(string(caller), events); !ok {
+		return fault.ErrRateLimited.After(wait)
+	}
+	return nil
 }
 
 // now is the time as documents keep it.

@@ -2,8 +2,6 @@ package chat
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,13 +13,9 @@ import (
 	"chatplatform.io/svckit/fault"
 )
 
-const (
-	// creationLease is how long the maker of a conversation is left alone; a
-	// repeat that comes later takes over.
-	creationLease = 30 * time.Second
-	// claimWait bounds the note that a creation failed.
-	claimWait = 2 * time.Second
-)
+// membersAnEvent is for how many members a creation spends one more event of
+// its maker's rate: about as many as are written at once.
+const membersAnEvent = MaxChunk
 
 // A NewConversation is what an account asks for.
 type NewConversation struct {
@@ -57,8 +51,14 @@ func (s *Service) Create(ctx context.Context, caller id.Account, n NewConversati
 	if n.Key == "" {
 		return s.create(ctx, caller, c, n)
 	}
+	if err := s.mayClaim(ctx, caller, n); err != nil {
+		return Creation{}, err
+	}
 	return s.createOnce(ctx, caller, c, n)
 }
+
+// events is what making the conversation spends of the rate of creations.
+func (n NewConversation) events() int { return 1 + len(n.Members)/membersAnEvent }
 
 // Start is Create by usernames, in upper or lower case, of which repetitions
 // and the caller's own count once: two make a direct conversation, more make a
@@ -146,66 +146,7 @@ func (s *Service) normal(caller id.Account, n NewConversation) (NewConversation,
 	return n, nil
 }
 
-// createOnce creates under a claim.
-func (s *Service) createOnce(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
-	claim := Claim{Account: caller, Key: n.Key, Fingerprint: n.fingerprint(), Conversation: c, StartedAt: s.now()}
-	standing, inserted, err := s.Store.InsertClaim(ctx, claim)
-	switch {
-	case err != nil:
-		return Creation{}, err
-	case inserted:
-	case standing.Fingerprint != claim.Fingerprint:
-		return Creation{}, fault.ErrIdempotency
-	case standing.Finished:
-		view, err := s.view(ctx, caller, standing.Conversation)
-		return Creation{View: view, Made: standing.Made, Replayed: true}, err
-	case s.now().Sub(standing.StartedAt) < creationLease:
-		return Creation{}, ErrRunning
-	default:
-		if err := s.Store.TakeClaim(ctx, standing, claim.StartedAt); err != nil {
-			return Creation{}, running(err)
-		}
-		claim.Conversation = standing.Conversation
-	}
-	made, err := s.create(ctx, caller, claim.Conversation, n)
-	if err == nil {
-		made.Made = made.Made || n.Type == Group // an attempt before this one may have made it
-		err = s.Store.FinishClaim(ctx, claim, made.Made)
-	}
-	if err != nil {
-		return Creation{}, errors.Join(err, s.giveUp(ctx, claim, err))
-	}
-	return made, nil
-}
-
-func running(err error) error {
-	if errors.Is(err, fault.ErrConflict) {
-		return ErrRunning
-	}
-	return err
-}
-
-// giveUp makes the key free after a refusal, and the claim after trouble.
-func (s *Service) giveUp(ctx context.Context, claim Claim, why error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimWait)
-	defer cancel()
-	switch fault.Of(why).Kind {
-	case fault.Invalid, fault.Forbidden:
-		return s.Store.DropClaim(ctx, claim)
-	default:
-		return s.Store.ReleaseClaim(ctx, claim)
-	}
-}
-
-// fingerprint tells one request from another under the same key.
-func (n NewConversation) fingerprint() [16]byte {
-	n.Key = ""
-	text, _ := json.Marshal(n) // strings and slices of them always have a JSON form
-	sum := sha256.Sum256(text)
-	return [16]byte(sum[:16])
-}
-
-// create makes the conversation c, or goes on with what a crash left of it.
+// create makes the conversation c, unless it is there.
 func (s *Service) create(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
 	existing, err := s.view(ctx, caller, c)
 	if err == nil {
@@ -214,14 +155,19 @@ func (s *Service) create(ctx context.Context, caller id.Account, c id.Conversati
 	if !errors.Is(err, fault.ErrNotFound) {
 		return Creation{}, err
 	}
-	if err := s.mayCreate(ctx, caller, n.Members); err != nil {
+	if err := s.mayCreate(ctx, caller, n); err != nil {
 		return Creation{}, err
 	}
+	return s.finish(ctx, caller, c, n)
+}
+
+// finish makes what is still missing of a conversation.
+func (s *Service) finish(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
 	view := View{Conversation: Conversation{
 		ID: c, Type: n.Type, Name: n.Name, Creator: caller, Metadata: n.Metadata,
 		MemberCount: len(n.Members) + 1, CreatedAt: s.now(), UpdatedAt: s.now(),
 	}}
-	err = s.insert(ctx, view.Conversation, membersOf(caller, n, view.CreatedAt))
+	err := s.insert(ctx, view.Conversation, membersOf(caller, n, view.CreatedAt))
 	all := append([]id.Account{caller}, n.Members...)
 	s.Lists.Forget(all...)
 	s.Rights.changed(c, all...)
@@ -264,24 +210,20 @@ func (s *Service) insert(ctx context.Context, c Conversation, all []Member) erro
 // exist. What counts is what an account made, whether it stays in it or not and
 // whatever it was invited to: strangers do not use up its quota, and it cannot
 // put others into more by leaving.
-func (s *Service) mayCreate(ctx context.Context, caller id.Account, others []id.Account) error {
-	if wait, ok := s.Creations.Take(string(caller)); !ok {
+func (s *Service) mayCreate(ctx context.Context, caller id.Account, n NewConversation) error {
+	if wait, ok := s.Creations.TakeN(string(caller), n.events()); !ok {
 		return fault.ErrRateLimited.After(wait)
 	}
-	most := s.limits.ConversationsPerAccount
-	count, err := s.Store.CountCreations(ctx, caller, most)
-	if err != nil {
-		return err
+	if n.Type == Group {
+		if err := s.mayOwn(ctx, caller); err != nil {
+			return err
+		}
 	}
-	if count >= most {
-		return fault.ErrQuota.Say("You have made %d conversations, the most that an account can have made; close some.", most).
-			With("quota", "conversations_per_account")
-	}
-	if len(others) == 0 {
+	if len(n.Members) == 0 {
 		return nil
 	}
-	ids := make([]string, len(others))
-	for i, a := range others {
+	ids := make([]string, len(n.Members))
+	for i, a := range n.Members {
 		ids[i] = string(a)
 	}
 	living, err := s.Accounts.ByID(ctx, ids...)
@@ -293,6 +235,18 @@ func (s *Service) mayCreate(ctx context.Context, caller id.Account, others []id.
 		return unknown(ErrAgentID, "members", missing)
 	}
 	return nil
+}
+
+// mayOwn holds the quota of groups. Direct conversations, which nobody can
+// close, are bounded by the rate and by whom there is to talk to.
+func (s *Service) mayOwn(ctx context.Context, caller id.Account) error {
+	most := s.limits.ConversationsPerAccount
+	count, err := s.Store.CountCreations(ctx, caller, most)
+	if err == nil && count >= most {
+		return fault.ErrQuota.Say("You have made %d groups, the most that an account can have made; close some.", most).
+			With("quota", "conversations_per_account")
+	}
+	return err
 }
 
 // unknown refuses the accounts that a field wrongly lists, and names the first.

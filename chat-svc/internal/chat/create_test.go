@@ -112,7 +112,7 @@ func serviceOn(t *testing.T, store interface {
 	})
 	tracked := lists.New(store, now, lists.Bounds{})
 	tracked.Hear(feed)
-	return chat.New(chat.Limits{MembersPerGroup: 5000, ConversationsPerAccount: 100, ClockOffset: 1000 * time.Hour}, chat.Deps{
+	return chat.New(chat.Limits{MembersPerGroup: 5000, ConversationsPerAccount: 100, BlocksPerAccount: 100, ClockOffset: 1000 * time.Hour}, chat.Deps{
 		Store: store, Committer: committer, Reads: reads, Accounts: everybody{},
 		Lists: tracked, Reading: func(context.Context) (func(), error) { return func() {}, nil }, Feed: feed, Rights: rights, Distrusted: func(string) {},
 		Sends: ratelimit.New(10, 100, 100, now), Creations: ratelimit.New(10, 100, 100, now), DirectKey: []byte("key"), Now: now,
@@ -153,6 +153,64 @@ func TestARepeatFinishesABrokenCreation(t *testing.T) {
 			require.Equal(t, made.ID, again.ID)
 		})
 	}
+}
+
+// nobody knows of no account any more.
+type nobody struct{ everybody }
+
+func (nobody) ByID(context.Context, ...string) (map[string]accounts.Account, error) {
+	return nil, nil
+}
+
+// A repeat finishes what the first request was allowed to begin, also when it
+// would be refused today: by the quota, the rate, and because a member is gone.
+func TestARepeatFinishesWhatIsRefusedByNow(t *testing.T) {
+	t.Parallel()
+	service, store := newService(t, time.Now)
+	wanted := chat.NewConversation{Type: chat.Group, Name: "crowd", Key: "k"}
+	for n := range 600 {
+		wanted.Members = append(wanted.Members, account(10+n))
+	}
+	store.call = "last members"
+	_, err := service.Create(t.Context(), account(1), wanted)
+	require.ErrorIs(t, err, fault.ErrUnavailable)
+
+	service.Accounts = nobody{}
+	service.Creations = ratelimit.New(0.0001, 1, 100, time.Now)
+	service.Creations.Take(string(account(1)))
+	for range 99 {
+		c := chat.Conversation{ID: id.NewGroup(), Type: chat.Group, Creator: account(1), MemberCount: 1}
+		require.NoError(t, store.InsertConversation(t.Context(), c, []chat.Member{{Account: account(2), Role: chat.RoleMember}}, false))
+	}
+	made, err := service.Create(t.Context(), account(1), wanted)
+	require.NoError(t, err)
+	require.True(t, made.Made)
+	members, err := store.Members(t.Context(), made.ID, "", 5000)
+	require.NoError(t, err)
+	require.Len(t, members, 601)
+	again, err := service.Create(t.Context(), account(1), wanted)
+	require.NoError(t, err, "a repeat is no creation")
+	require.True(t, again.Replayed)
+}
+
+// What the rate refuses leaves its key free, and costs one read.
+func TestTheRateKeepsNoKeys(t *testing.T) {
+	t.Parallel()
+	service, store := newService(t, time.Now)
+	service.Creations = ratelimit.New(0.0001, 3, 100, time.Now)
+	wanted := chat.NewConversation{Type: chat.Group, Key: "k"}
+	for n := range 2 * chat.MaxChunk { // spends all three
+		wanted.Members = append(wanted.Members, account(10+n))
+	}
+	_, err := service.Create(t.Context(), account(1), wanted)
+	require.NoError(t, err)
+	for _, key := range []string{"", "l"} {
+		_, err = service.Create(t.Context(), account(1), chat.NewConversation{Type: chat.Group, Key: key})
+		require.ErrorIs(t, err, fault.ErrRateLimited)
+	}
+	_, inserted, err := store.InsertClaim(t.Context(), chat.Claim{Account: account(1), Key: "l", StartedAt: time.Now()})
+	require.NoError(t, err)
+	require.True(t, inserted)
 }
 
 // Who comes while the first request runs is sent away; after its lease it is

@@ -40,7 +40,7 @@ func (s *Service) DropBlocks(ctx context.Context, a id.Account) (more bool, err 
 		return false, err
 	}
 	for _, b := range page {
-		if err := s.Unblock(ctx, a, b.ID); err != nil && !errors.Is(err, fault.ErrNotFound) {
+		if err := s.unblock(ctx, a, b.ID); err != nil && !errors.Is(err, fault.ErrNotFound) {
 			return false, err
 		}
 	}

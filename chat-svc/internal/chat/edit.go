@@ -36,7 +36,7 @@ var (
 // Edit changes what a message says, for its sender and within EditWindow, and
 // gives the message as it is then. Faults: fault.ErrNotFound where the caller
 // is no member or the message is deleted or withdrawn, fault.ErrForbidden,
-// ErrEditWindow, ErrUnchanged, fault.ErrInvalid.
+// ErrEditWindow, ErrUnchanged, fault.ErrInvalid, fault.ErrRateLimited.
 func (s *Service) Edit(ctx context.Context, caller id.Account, m id.Message, content string) (edited sequence.Message, err error) {
 	if err := checkContent(content); err != nil {
 		return edited, err
@@ -62,7 +62,7 @@ func (s *Service) Edit(ctx context.Context, caller id.Account, m id.Message, con
 // Delete hides what a message says, for its sender and for who leads the
 // conversation, at any time. The message stays in lists. Deleting it again
 // changes nothing. Faults: fault.ErrNotFound where the caller is no member or
-// the message is withdrawn, fault.ErrForbidden.
+// the message is withdrawn, fault.ErrForbidden, fault.ErrRateLimited.
 func (s *Service) Delete(ctx context.Context, caller id.Account, m id.Message) error {
 	deleted, err := s.DeleteAll(ctx, caller, []id.Message{m})
 	if err == nil && deleted == 0 {
@@ -75,10 +75,13 @@ func (s *Service) Delete(ctx context.Context, caller id.Account, m id.Message) e
 // are in: none is deleted unless all may be. Those that are not there, or
 // withdrawn, are passed over; deleted counts the others, each once. Faults:
 // fault.ErrNotFound where the caller is no member of one of the conversations,
-// fault.ErrForbidden, fault.ErrInvalid.
+// fault.ErrForbidden, fault.ErrInvalid, fault.ErrRateLimited.
 func (s *Service) DeleteAll(ctx context.Context, caller id.Account, all []id.Message) (deleted int, err error) {
 	if len(all) == 0 || len(all) > MaxDelete {
 		return 0, fault.Field("message_ids", "must name 1 to %d messages", MaxDelete)
+	}
+	if err := s.mayWriteNow(caller, len(all)); err != nil {
+		return 0, err
 	}
 	due := map[id.Conversation][]int64{}
 	for c, seqs := range byConversation(all) {
@@ -133,7 +136,8 @@ func (s *Service) deletable(ctx context.Context, caller id.Account, c id.Convers
 // Withdraw erases a message, deleted or not, for its sender and within
 // WithdrawWindow. It vanishes from lists; its place stays taken. Withdrawing
 // it again changes nothing, at any time. Faults: fault.ErrNotFound where the
-// caller is no member, fault.ErrForbidden, ErrWithdrawWindow.
+// caller is no member, fault.ErrForbidden, ErrWithdrawWindow,
+// fault.ErrRateLimited.
 func (s *Service) Withdraw(ctx context.Context, caller id.Account, m id.Message) error {
 	return s.changeMessage(ctx, caller, m, func(is sequence.Message, _ Role) error {
 		switch {
@@ -153,6 +157,9 @@ func (s *Service) Withdraw(ctx context.Context, caller id.Account, m id.Message)
 // changeMessage lets a member decide about a message as it stands, and again where
 // decide answers fault.ErrConflict because another change came in between.
 func (s *Service) changeMessage(ctx context.Context, caller id.Account, m id.Message, decide func(sequence.Message, Role) error) error {
+	if err := s.mayWriteNow(caller, 1); err != nil {
+		return err
+	}
 	member, err := s.Rights.member(ctx, m.Conversation, caller)
 	if err != nil {
 		return err

@@ -55,8 +55,8 @@ func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (se
 	if err := s.maySend(); err != nil {
 		return sequence.Receipt{}, err
 	}
-	if wait, ok := s.Sends.Take(string(caller)); !ok {
-		return sequence.Receipt{}, fault.ErrRateLimited.After(wait)
+	if err := s.mayWriteNow(caller, 1); err != nil {
+		return sequence.Receipt{}, err
 	}
 	c, role, err := s.target(ctx, caller, n)
 	if err != nil {

@@ -27,13 +27,15 @@ type Store interface {
 	// of them, or none because the first of them is a member already, or
 	// because the conversation is no longer pending.
 	AddMembers(ctx context.Context, c id.Conversation, chunk []Member) error
+	// Pending tells whether a conversation is still being made.
+	Pending(ctx context.Context, c id.Conversation) (bool, error)
 	// PublishConversation ends the making of a conversation.
 	PublishConversation(ctx context.Context, c id.Conversation) error
 	// CountConversations counts the conversations that an account is in, up to
 	// most.
 	CountConversations(ctx context.Context, a id.Account, most int) (int, error)
-	// CountCreations counts the conversations that an account has made and that
-	// were not closed, up to most.
+	// CountCreations counts the groups that an account has made and that were not
+	// closed, up to most.
 	CountCreations(ctx context.Context, a id.Account, most int) (int, error)
 
 	// View is a conversation as one member sees it; fault.ErrNotFound for

@@ -8,6 +8,7 @@ package departure
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -25,8 +26,13 @@ const (
 	every = lease.Time
 	// stepWait bounds one step.
 	stepWait = 10 * time.Second
-	// some is how many accounts, and conversations of one, are taken up at once.
-	some = 100
+	// some is how many accounts are taken up at once, few how many conversations
+	// of one in a step.
+	some, few = 100, 10
+	// steps bounds what is done for one account before it is the next one's turn.
+	steps = 100
+	// pause is how long an account waits whose departure has failed.
+	pause = time.Minute
 	// finally is how long after the first look at an account the others follow.
 	// Who looked it up just before, or holds its token on a replica that does not
 	// hear auth-svc, may let it in for a while: the longest lives a token.
@@ -57,8 +63,10 @@ type Departure struct {
 	Heard   time.Time // when chat-svc first knew
 	Looks   int       // that are done
 	Due     time.Time // of the next look
-	Behind  id.Conversation
-	// of the look under way: the conversations up to this one are done
+	// Of the look under way: everything was left, and now it is erased.
+	Left   bool
+	Behind id.Conversation // the conversations up to this one are done
+	UpTo   int64           // and of the next one the messages up to this number
 }
 
 // Feed is auth-svc's change feed.
@@ -80,7 +88,7 @@ type Store interface {
 	Due(ctx context.Context, now time.Time, limit int) ([]Departure, error)
 	// SaveDeparture notes how far a departure is.
 	SaveDeparture(ctx context.Context, d Departure) error
-	// EndDeparture forgets a departure.
+	// EndDeparture forgets a departure, and what the account was a member of.
 	EndDeparture(ctx context.Context, a id.Account) error
 }
 
@@ -155,69 +163,105 @@ func (w *worker) hear(ctx context.Context) (more bool, err error) {
 	return w.step(ctx, func(ctx context.Context) error { return w.Store.Hear(ctx, deleted, upTo) })
 }
 
-// work looks at accounts whose turn it is.
+// work looks at accounts whose turn it is, at each for a while. One that fails
+// does not keep the others waiting.
 func (w *worker) work(ctx context.Context) (more bool, err error) {
 	due, err := w.Store.Due(ctx, w.now(), some)
 	if err != nil {
 		return false, err
 	}
+	var failed error
 	for _, d := range due {
-		if mine, err := w.look(ctx, d); err != nil || !mine {
-			return false, err
+		mine, ended, err := w.look(ctx, d)
+		if !mine {
+			return false, errors.Join(failed, err)
 		}
+		more = more || !ended
+		failed = errors.Join(failed, err)
 	}
-	return len(due) == some, nil
+	return more || len(due) == some, failed
 }
 
-// look takes an account out of everything, as far as that is not done.
-func (w *worker) look(ctx context.Context, d Departure) (mine bool, err error) {
-	for more := true; more; {
-		mine, err := w.step(ctx, func(ctx context.Context) (err error) {
-			more, err = w.Chat.DropBlocks(ctx, d.Account)
+// look goes on with one look at an account, and notes how far it came.
+func (w *worker) look(ctx context.Context, d Departure) (mine, ended bool, err error) {
+	mine = true
+	for n := 0; n < steps && mine && !ended && err == nil; n++ {
+		mine, err = w.step(ctx, func(ctx context.Context) (err error) {
+			ended, err = w.advance(ctx, &d)
 			return err
 		})
-		if err != nil || !mine {
-			return mine, err
-		}
 	}
-	for more := true; more; {
-		attended, err := w.Chat.Store.Attended(ctx, d.Account, d.Behind, some)
-		if err != nil {
+	if !mine || ended {
+		return mine, ended, err
+	}
+	d.Due = w.now() // behind the others that wait
+	if err != nil {
+		err = fmt.Errorf("take the deleted account %s out of everything: %w", d.Account, err)
+		d.Due = d.Due.Add(pause)
+	}
+	mine, unsaved := w.step(ctx, func(ctx context.Context) error { return w.Store.SaveDeparture(ctx, d) })
+	return mine, false, errors.Join(err, unsaved)
+}
+
+// advance does some of a look, which has ended when nothing is left of it: the
+// account leaves everything before what it has sent is erased, which may take
+// long.
+func (w *worker) advance(ctx context.Context, d *Departure) (ended bool, err error) {
+	do := w.leave
+	if d.Left {
+		do = w.erase
+	}
+	done, err := do(ctx, d)
+	if err != nil || !done {
+		return false, err
+	}
+	if d.Left || !d.Erase {
+		return true, w.done(ctx, *d)
+	}
+	d.Left, d.Behind = true, id.Conversation{}
+	return false, nil
+}
+
+// leave takes an account out of some conversations; done when there are no more.
+func (w *worker) leave(ctx context.Context, d *Departure) (done bool, err error) {
+	if more, err := w.Chat.DropBlocks(ctx, d.Account); err != nil || more {
+		return false, err
+	}
+	attended, err := w.Chat.Store.Attended(ctx, d.Account, d.Behind, few)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range attended {
+		if err := w.Chat.Depart(ctx, d.Account, c); err != nil {
 			return false, err
 		}
-		for _, c := range attended {
-			if mine, err := w.leave(ctx, d, c); err != nil || !mine {
-				return mine, err
-			}
-			d.Behind = c
-		}
-		if more = len(attended) == some; more {
-			if err := w.Store.SaveDeparture(ctx, d); err != nil {
+		d.Behind = c
+	}
+	return len(attended) < few, nil
+}
+
+// erase erases some of what an account has sent; done when there is no more.
+func (w *worker) erase(ctx context.Context, d *Departure) (done bool, err error) {
+	attended, err := w.Chat.Store.Attended(ctx, d.Account, d.Behind, few)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range attended {
+		if d.Looks > 0 && d.UpTo == 0 { // the first look has seen to what is older
+			if d.UpTo, err = w.Chat.SentBefore(ctx, c, d.Heard); err != nil {
 				return false, err
 			}
 		}
-	}
-	return w.step(ctx, func(ctx context.Context) error { return w.done(ctx, d) })
-}
-
-// leave takes an account out of one conversation.
-func (w *worker) leave(ctx context.Context, d Departure, c id.Conversation) (mine bool, err error) {
-	upTo := int64(0)
-	mine, err = w.step(ctx, func(ctx context.Context) error {
-		if err := w.Chat.Depart(ctx, d.Account, c); err != nil || !d.Erase || d.Looks == 0 {
-			return err
+		upTo, _, err := w.Chat.Erase(ctx, d.Account, c, d.UpTo)
+		if err != nil {
+			return false, err
 		}
-		upTo, err = w.Chat.SentBefore(ctx, c, d.Heard) // the first look has seen to that
-		return err
-	})
-	for more := d.Erase; more && mine && err == nil; {
-		mine, err = w.step(ctx, func(ctx context.Context) (err error) {
-			upTo, _, err = w.Chat.Erase(ctx, d.Account, c, upTo)
-			more = upTo > 0
-			return err
-		})
+		if d.UpTo = upTo; upTo > 0 {
+			return false, nil
+		}
+		d.Behind = c
 	}
-	return mine, err
+	return len(attended) < few, nil
 }
 
 // done ends a look.
@@ -227,7 +271,7 @@ func (w *worker) done(ctx context.Context, d Departure) error {
 		w.Departed()
 	}
 	d.Looks++
-	d.Behind = id.Conversation{}
+	d.Left, d.Behind, d.UpTo = false, id.Conversation{}, 0
 	next, again := after(d.Looks)
 	if !again {
 		return w.Store.EndDeparture(ctx, d.Account)

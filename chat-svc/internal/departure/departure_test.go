@@ -38,6 +38,8 @@ type breaking struct {
 	*mongostore.Store
 	left atomic.Int64
 	dead atomic.Bool
+	// erases may refuse what is to be erased; nil for nothing.
+	erases func(a id.Account, above int64) error
 }
 
 var errCrash = errors.New("crashed")
@@ -71,6 +73,11 @@ func (b *breaking) ChangeConversation(ctx context.Context, c id.Conversation, al
 }
 
 func (b *breaking) EraseSent(ctx context.Context, c id.Conversation, a id.Account, above int64, limit int) (upTo int64, n int, err error) {
+	if b.erases != nil {
+		if err := b.erases(a, above); err != nil {
+			return 0, 0, err
+		}
+	}
 	err = b.then(func() error { upTo, n, err = b.Store.EraseSent(ctx, c, a, above, limit); return err })
 	return upTo, n, err
 }
@@ -189,4 +196,88 @@ func (w world) check(t *testing.T) {
 	position, err := w.store.Heard(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, accounts.Position{Epoch: "e", At: 2}, position)
+}
+
+func (w world) due(t *testing.T) map[id.Account]departure.Departure {
+	t.Helper()
+	due, err := w.store.Due(t.Context(), time.Now().Add(time.Hour), 10)
+	require.NoError(t, err)
+	all := map[id.Account]departure.Departure{}
+	for _, d := range due {
+		all[d.Account] = d
+	}
+	return all
+}
+
+var errStuck = errors.New("stuck")
+
+// An account that cannot be erased has left everything before that, and keeps
+// no other account waiting.
+func TestOneThatFailsStopsNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	deleted := func(n int) accounts.Change {
+		return accounts.Change{Kind: accounts.AccountDeleted, AccountID: string(account(n)), Content: accounts.Erase}
+	}
+	store := &breaking{Store: w.store, erases: func(a id.Account, _ int64) error {
+		if a == account(1) {
+			return errStuck
+		}
+		return nil
+	}}
+	store.left.Store(1 << 40)
+	w.carryOut(t, feed{deleted(1), deleted(2)}, store, "a", func() bool {
+		due := w.due(t)
+		return due[account(2)].Looks == 1 && due[account(1)].Left
+	})
+	stuck := w.due(t)[account(1)]
+	require.Zero(t, stuck.Looks)
+	require.Greater(t, stuck.Due, stuck.Heard.Add(30*time.Second), "its turn comes later")
+	for _, c := range []id.Conversation{w.shared, w.alone, w.other} {
+		left, err := w.store.MembersAmong(t.Context(), c, []id.Account{account(1)})
+		require.NoError(t, err)
+		require.Empty(t, left)
+	}
+}
+
+// Another replica goes on where the one before it came to in a conversation.
+func TestALongHistoryIsErasedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	session, err := w.store.Begin()
+	require.NoError(t, err)
+	defer session.End()
+	for batch := range int64(10) {
+		run := make([]sequence.Message, 250)
+		for n := range run {
+			run[n] = sequence.Message{
+				ID: id.Message{Conversation: w.alone, Seq: 3 + batch*250 + int64(n)}, Sender: account(1), CreatedAt: time.Now(),
+				Body: sequence.Body{Type: chat.Text, Content: "x"},
+			}
+		}
+		_, err := session.Insert(t.Context(), run)
+		require.NoError(t, err)
+	}
+	f := feed{{Kind: accounts.AccountDeleted, AccountID: string(account(1)), Content: accounts.Erase}}
+	first, second := &breaking{Store: w.store}, &breaking{Store: w.store}
+	first.left.Store(1 << 40)
+	second.left.Store(1 << 40)
+	first.erases = func(_ id.Account, above int64) error {
+		if above >= 2000 {
+			return errStuck
+		}
+		return nil
+	}
+	w.carryOut(t, f, first, "a", func() bool { return w.due(t)[account(1)].UpTo > 0 })
+	require.EqualValues(t, 2000, w.due(t)[account(1)].UpTo)
+	from := make(chan int64, 100)
+	second.erases = func(_ id.Account, above int64) error {
+		from <- above
+		return nil
+	}
+	w.carryOut(t, f, second, "aaaa", func() bool { return w.looked(t) })
+	require.EqualValues(t, 2000, <-from)
+	left, err := w.store.History(t.Context(), w.alone, 0, 3000, 10)
+	require.NoError(t, err)
+	require.Len(t, left, 1, "the other's")
 }

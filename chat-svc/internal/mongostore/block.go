@@ -126,6 +126,11 @@ func (s *Store) Blocks(ctx context.Context, a id.Account, behind *chat.BlockPosi
 	return each(docs, blockDoc.block)
 }
 
+// CountBlocks implements chat.Store.
+func (s *Store) CountBlocks(ctx context.Context, a id.Account, most int) (int, error) {
+	return s.count(ctx, blocks, a, most)
+}
+
 // DeleteBlock implements chat.Store.
 func (s *Store) DeleteBlock(ctx context.Context, a id.Account, b id.Block) (was chat.Block, err error) {
 	err = s.db.Transact(ctx, func(ctx context.Context) error {

@@ -27,6 +27,7 @@ type conversationDoc struct {
 	MemberCount int         `bson:"member_count"`
 	Pending     bool        `bson:"pending,omitempty"`  // still being made
 	Status      string      `bson:"status,omitempty"`   // "" while it is active
+	Sweep       bool        `bson:"sweep,omitempty"`    // may have to be removed (package sweep)
 	Revision    int64       `bson:"revision,omitempty"` // grows with every change
 	CreatedAt   time.Time   `bson:"created_at"`
 	UpdatedAt   time.Time   `bson:"updated_at"`
@@ -47,13 +48,15 @@ func (s *Store) InsertConversation(ctx context.Context, c chat.Conversation, fir
 		_, err := s.db.Collection(conversations).InsertOne(ctx, conversationDoc{
 			ID: binary(c.ID), Type: c.Type, Name: c.Name, Creator: c.Creator,
 			Description: c.Metadata.Description, Avatar: c.Metadata.Avatar,
-			MemberCount: c.MemberCount, Pending: pending, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+			MemberCount: c.MemberCount, Pending: pending, Sweep: pending, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 		})
 		if err != nil {
 			return err
 		}
-		if _, err := s.db.Collection(creations).InsertOne(ctx, newCreation(c.Creator, c.ID)); err != nil {
-			return err
+		if c.Type == chat.Group {
+			if _, err := s.db.Collection(creations).InsertOne(ctx, newCreation(c.Creator, c.ID)); err != nil {
+				return err
+			}
 		}
 		return s.insertMembers(ctx, c.ID, first, 0)
 	})
@@ -66,17 +69,31 @@ func (s *Store) InsertConversation(ctx context.Context, c chat.Conversation, fir
 	return nil
 }
 
+// Pending implements chat.Store.
+func (s *Store) Pending(ctx context.Context, c id.Conversation) (bool, error) {
+	n, err := s.db.Collection(conversations).CountDocuments(ctx, pendingIs(c))
+	if err != nil {
+		return false, mongodb.Fault(fmt.Errorf("find out whether %s is being made: %w", c, err))
+	}
+	return n > 0, nil
+}
+
+// pendingIs finds a conversation while it is being made.
+func pendingIs(c id.Conversation) bson.D {
+	return bson.D{{Key: "_id", Value: binary(c)}, {Key: "pending", Value: true}, absent("status")}
+}
+
 // PublishConversation implements chat.Store.
 func (s *Store) PublishConversation(ctx context.Context, c id.Conversation) error {
-	_, err := s.db.Collection(conversations).UpdateOne(ctx, bson.D{{Key: "_id", Value: binary(c)}},
-		bson.D{{Key: "$unset", Value: bson.D{{Key: "pending", Value: ""}}}})
+	_, err := s.db.Collection(conversations).UpdateOne(ctx, pendingIs(c),
+		bson.D{{Key: "$unset", Value: bson.D{{Key: "pending", Value: ""}, {Key: "sweep", Value: ""}}}})
 	if err != nil {
 		return mongodb.Fault(fmt.Errorf("publish conversation %s: %w", c, err))
 	}
 	return nil
 }
 
-// A creationDoc is there until the conversation is closed, whether its maker
+// A creationDoc is there until the group is closed, whether its maker
 // stays in it or not.
 type creationDoc struct {
 	ID           []byte      `bson:"_id"` // the account's id, then the conversation's

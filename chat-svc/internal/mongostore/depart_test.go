@@ -84,7 +84,7 @@ func TestDeparturesAreKept(t *testing.T) {
 	}
 	require.Empty(t, due(at(0)))
 	require.Equal(t, []departure.Departure{d}, due(at(1)))
-	d.Looks, d.Due, d.Behind = 1, at(9), id.NewGroup()
+	d.Looks, d.Due, d.Left, d.Behind, d.UpTo = 1, at(9), true, id.NewGroup(), 7
 	require.NoError(t, s.SaveDeparture(t.Context(), d))
 	again := departure.Departure{Account: account(1), Heard: at(2), Due: at(2)}
 	require.NoError(t, s.Hear(t.Context(), []departure.Departure{again}, accounts.Position{}))

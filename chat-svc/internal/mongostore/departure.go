@@ -25,17 +25,19 @@ type departureDoc struct {
 	Heard   time.Time   `bson:"heard_at"`
 	Looks   int         `bson:"looks"`
 	Due     time.Time   `bson:"due"`
+	Left    bool        `bson:"left"`
 	Behind  bson.Binary `bson:"behind"`
+	UpTo    int64       `bson:"up_to"`
 }
 
 func departureDocOf(d departure.Departure) departureDoc {
-	return departureDoc{Account: d.Account, Erase: d.Erase, Heard: d.Heard, Looks: d.Looks, Due: d.Due, Behind: binary(d.Behind)}
+	return departureDoc{Account: d.Account, Erase: d.Erase, Heard: d.Heard, Looks: d.Looks, Due: d.Due, Left: d.Left, Behind: binary(d.Behind), UpTo: d.UpTo}
 }
 
 func (d departureDoc) departure() (departure.Departure, error) {
 	behind, err := conversationOf(d.Behind)
 	return departure.Departure{
-		Account: d.Account, Erase: d.Erase, Heard: utc(d.Heard), Looks: d.Looks, Due: utc(d.Due), Behind: behind,
+		Account: d.Account, Erase: d.Erase, Heard: utc(d.Heard), Looks: d.Looks, Due: utc(d.Due), Left: d.Left, Behind: behind, UpTo: d.UpTo,
 	}, err
 }
 
@@ -86,7 +88,7 @@ func (s *Store) Hear(ctx context.Context, deleted []departure.Departure, upTo ac
 func withoutID(d departureDoc) bson.D {
 	return bson.D{
 		{Key: "erase", Value: d.Erase}, {Key: "heard_at", Value: d.Heard}, {Key: "looks", Value: d.Looks},
-		{Key: "due", Value: d.Due}, {Key: "behind", Value: d.Behind},
+		{Key: "due", Value: d.Due}, {Key: "left", Value: d.Left}, {Key: "behind", Value: d.Behind}, {Key: "up_to", Value: d.UpTo},
 	}
 }
 
@@ -112,6 +114,9 @@ func (s *Store) SaveDeparture(ctx context.Context, d departure.Departure) error 
 
 // EndDeparture implements departure.Store.
 func (s *Store) EndDeparture(ctx context.Context, a id.Account) error {
+	if _, err := s.db.Collection(formers).DeleteMany(ctx, of(a)); err != nil {
+		return mongodb.Fault(fmt.Errorf("forget what %s was a member of: %w", a, err))
+	}
 	if _, err := s.db.Collection(departures).DeleteOne(ctx, bson.D{{Key: "_id", Value: a}}); err != nil {
 		return mongodb.Fault(fmt.Errorf("end the departure of %s: %w", a, err))
 	}

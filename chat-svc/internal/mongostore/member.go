@@ -69,8 +69,7 @@ func newMembership(a id.Account, c id.Conversation, read int64) membershipDoc {
 // AddMembers implements chat.Store.
 func (s *Store) AddMembers(ctx context.Context, c id.Conversation, chunk []chat.Member) error {
 	err := s.db.Transact(ctx, func(ctx context.Context) error {
-		held, err := s.db.Collection(conversations).UpdateOne(ctx,
-			bson.D{{Key: "_id", Value: binary(c)}, {Key: "pending", Value: true}}, touch())
+		held, err := s.db.Collection(conversations).UpdateOne(ctx, pendingIs(c), touch())
 		if err != nil || held.MatchedCount == 0 { // it is made, and may be closed by now
 			return err
 		}

@@ -133,20 +133,29 @@ func (s *Store) applyToMembers(ctx context.Context, changed chat.Conversation, c
 // deleteMembers runs inside a transaction: rights and lists agree, and what the
 // accounts have said here can still be found.
 func (s *Store) deleteMembers(ctx context.Context, c id.Conversation, accounts ...id.Account) error {
-	if _, err := s.db.Collection(members).DeleteMany(ctx, in(c, among("a", accounts))); err != nil {
+	if err := s.dropMembers(ctx, c, accounts...); err != nil {
 		return err
 	}
-	deletes, notes := make([]mongo.WriteModel, len(accounts)), make([]mongo.WriteModel, len(accounts))
+	notes := make([]mongo.WriteModel, len(accounts))
 	for i, a := range accounts {
-		deletes[i] = mongo.NewDeleteOneModel().SetFilter(of(a, bson.E{Key: "c", Value: binary(c)}))
 		former := newMembership(a, c, 0)
 		notes[i] = mongo.NewUpdateOneModel().SetUpsert(true).SetFilter(of(a, bson.E{Key: "_id", Value: former.ID})).
 			SetUpdate(bson.D{{Key: "$setOnInsert", Value: bson.D{{Key: "c", Value: former.Conversation}}}})
 	}
-	if _, err := s.db.Collection(memberships).BulkWrite(ctx, deletes); err != nil {
+	_, err := s.db.Collection(formers).BulkWrite(ctx, notes)
+	return err
+}
+
+// dropMembers is deleteMembers without a trace.
+func (s *Store) dropMembers(ctx context.Context, c id.Conversation, accounts ...id.Account) error {
+	if _, err := s.db.Collection(members).DeleteMany(ctx, in(c, among("a", accounts))); err != nil {
 		return err
 	}
-	_, err := s.db.Collection(formers).BulkWrite(ctx, notes)
+	deletes := make([]mongo.WriteModel, len(accounts))
+	for i, a := range accounts {
+		deletes[i] = mongo.NewDeleteOneModel().SetFilter(of(a, bson.E{Key: "c", Value: binary(c)}))
+	}
+	_, err := s.db.Collection(memberships).BulkWrite(ctx, deletes)
 	return err
 }
 

@@ -3,6 +3,7 @@ package mongostore_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -217,7 +218,7 @@ func TestClose(t *testing.T) {
 	require.Empty(t, everybody(t, s, small.ID), "few are removed at once")
 	require.Len(t, everybody(t, s, large.ID), chat.MaxChunk+100, "many later")
 
-	left, err := s.Unswept(t.Context(), 10)
+	left, err := s.Unswept(t.Context(), time.Time{}, 10)
 	require.NoError(t, err)
 	require.Equal(t, []id.Conversation{large.ID}, left)
 	done, err := s.Sweep(t.Context(), large.ID)
@@ -231,7 +232,7 @@ func TestClose(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, done)
 		require.Empty(t, everybody(t, s, large.ID))
-		left, err = s.Unswept(t.Context(), 10)
+		left, err = s.Unswept(t.Context(), time.Time{}, 10)
 		require.NoError(t, err)
 		require.Empty(t, left)
 	}

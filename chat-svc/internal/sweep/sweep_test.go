@@ -51,7 +51,7 @@ func open(t *testing.T) *mongostore.Store {
 func start(t *testing.T, store sweep.Store) *chore.Chore {
 	t.Helper()
 	logger, _ := svctest.Logs(t)
-	s := sweep.Start(store, logger)
+	s := sweep.Start(store, time.Now, logger)
 	t.Cleanup(s.Close)
 	return s
 }
@@ -59,7 +59,7 @@ func start(t *testing.T, store sweep.Store) *chore.Chore {
 func eventuallySwept(t *testing.T, store *mongostore.Store, conversations ...id.Conversation) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		left, err := store.Unswept(t.Context(), 1)
+		left, err := store.Unswept(t.Context(), time.Time{}, 1)
 		return err == nil && len(left) == 0
 	}, 20*time.Second, 10*time.Millisecond)
 	for _, c := range conversations {
@@ -78,6 +78,66 @@ func TestSweepsWhatACrashLeft(t *testing.T) {
 	start(t, store)
 	start(t, store) // two processes do it together
 	eventuallySwept(t, store, first, second)
+}
+
+// The making of a large group that broke off is undone once nobody can take it
+// up again, and not before.
+func TestSweepsWhatWasNeverMade(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	begun := time.Now()
+	c := chat.Conversation{ID: id.NewGroup(), Type: chat.Group, Creator: account(0), MemberCount: 2000, CreatedAt: begun}
+	var all []chat.Member
+	for m := range 2 * chat.MaxChunk {
+		all = append(all, chat.Member{Account: account(m), Role: chat.RoleMember})
+	}
+	require.NoError(t, store.InsertConversation(t.Context(), c, all[:chat.MaxChunk], true))
+	require.NoError(t, store.AddMembers(t.Context(), c.ID, all[chat.MaxChunk:]))
+
+	var shown atomic.Int64
+	shown.Store(int64(25*time.Hour - time.Minute))
+	looks := &looking{Store: store}
+	logger, _ := svctest.Logs(t)
+	s := sweep.Start(looks, func() time.Time { return begun.Add(time.Duration(shown.Load())) }, logger)
+	defer s.Close()
+	require.Eventually(t, func() bool { return looks.ended.Load() == 1 }, 10*time.Second, time.Millisecond)
+	pending, err := store.Pending(t.Context(), c.ID)
+	require.NoError(t, err)
+	require.True(t, pending)
+
+	shown.Store(int64(25*time.Hour + time.Minute))
+	s.Wake()
+	require.Eventually(t, func() bool {
+		left, err := store.Unswept(t.Context(), begun.Add(time.Hour), 1)
+		return err == nil && len(left) == 0
+	}, 20*time.Second, 10*time.Millisecond)
+	members, err := store.Members(t.Context(), c.ID, "", 1)
+	require.NoError(t, err)
+	require.Empty(t, members)
+	for _, a := range []int{0, 700} {
+		attended, err := store.Attended(t.Context(), account(a), id.Conversation{}, 1)
+		require.NoError(t, err)
+		require.Empty(t, attended, "there is no trace of it in any list")
+	}
+	made, err := store.CountCreations(t.Context(), account(0), 1)
+	require.NoError(t, err)
+	require.Zero(t, made)
+	require.NoError(t, store.AddMembers(t.Context(), c.ID, all))
+	require.NoError(t, store.PublishConversation(t.Context(), c.ID))
+	there, err := store.Conversations(t.Context(), []id.Conversation{c.ID})
+	require.NoError(t, err)
+	require.Empty(t, there, "it stays away")
+}
+
+// A looking store counts the looks that have ended.
+type looking struct {
+	*mongostore.Store
+	ended atomic.Int64
+}
+
+func (l *looking) Unswept(ctx context.Context, begun time.Time, limit int) ([]id.Conversation, error) {
+	defer l.ended.Add(1)
+	return l.Store.Unswept(ctx, begun, limit)
 }
 
 func TestSweepsWhenItIsWoken(t *testing.T) {
