@@ -36,7 +36,8 @@ func TestAMessageIntoACrowdMakesNoGarbage(t *testing.T) {
 	l.Hear(r)
 	member := func(n int) id.Account { return id.Account(fmt.Sprintf("agt_%020d", n)) }
 	for n := range crowd {
-		require.NoError(t, l.Track(t.Context(), member(n)))
+		_, err := l.Of(t.Context(), member(n))
+		require.NoError(t, err)
 	}
 	said := int64(0)
 	say := func() {
