@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// staleMost is how far behind a page from memory may be.
-	staleMost = time.Second
+	// staleMost is how far behind a page from memory may be: a second by
+	// the server's reckoning, and what a busy machine adds to that.
+	staleMost = 5 * time.Second
 	// checkMost bounds the search for an order; a history for which none is
 	// found in that time is not accepted.
 	checkMost = time.Minute

@@ -203,7 +203,12 @@ func TestSendWithAKey(t *testing.T) {
 
 func TestSendLimit(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, "SENDS_PER_MINUTE=1", "SEND_BURST=3")
+	i := install(t)
+	i.anyClock = true
+	deps, _ := i.logged(t)
+	deps.Now = newStopped().Now // no place is free again
+	client := document.Client(t, i.serverWith(t, deps, "SENDS_PER_MINUTE=1", "SEND_BURST=3").Handler())
+	p := place{i, i.as(t, client, 1), i.as(t, client, 2), i.as(t, client, 3)}
 	conversation := p.ann.group(t, p.bob.id)
 	for range 3 {
 		p.ann.say(t, conversation, "x")

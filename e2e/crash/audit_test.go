@@ -47,6 +47,7 @@ func (r *round) audit(ctx context.Context, t *testing.T) {
 				r.until(ctx, t, func() error { return reader.missed(rows[c]) })
 			}
 		}
+		r.tally.told += reader.told()
 	}
 	for _, a := range r.accounts {
 		r.until(ctx, t, func() error { return repaired(r.listed(t, a.Name), last) })

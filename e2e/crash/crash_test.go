@@ -58,6 +58,7 @@ func (t *tally) add(other *tally) {
 	t.engineKills += other.engineKills
 	t.conversations += other.conversations
 	t.rows += other.rows
+	t.told += other.told
 	t.acknowledged.Add(other.acknowledged.Load())
 	t.unanswered.Add(other.unanswered.Load())
 	t.replays.Add(other.replays.Load())
@@ -65,7 +66,7 @@ func (t *tally) add(other *tally) {
 }
 
 func (t *tally) String() string {
-	return fmt.Sprintf("%d cycles, a replica killed %d times and the engine %d times: %d messages acknowledged and %d changes (%d attempts unanswered, %d answered as repeats); "+
-		"%d rows of %d conversations: 0 lost, 0 doubled, 0 moved, 0 gaps, 0 missed",
-		t.cycles, t.replicaKills, t.engineKills, t.acknowledged.Load(), t.changes.Load(), t.unanswered.Load(), t.replays.Load(), t.rows, t.conversations)
+	return fmt.Sprintf("%d cycles, a replica killed %d times and the engine %d times: %d messages acknowledged and %d changes (%d sends unanswered, %d answered as repeats); "+
+		"audited %d messages of %d conversations, and %d that readers were told",
+		t.cycles, t.replicaKills, t.engineKills, t.acknowledged.Load(), t.changes.Load(), t.unanswered.Load(), t.replays.Load(), t.rows, t.conversations, t.told)
 }

@@ -104,6 +104,13 @@ func (r *reader) begun() error {
 	return nil
 }
 
+// told counts the messages that it was told.
+func (r *reader) told() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.seen)
+}
+
 // follows tells whether it is to be told of a conversation of its account.
 func (r *reader) follows(conversation string) bool {
 	return r.list == "/api/messages" || strings.Contains(r.list, conversation)

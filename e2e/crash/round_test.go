@@ -49,9 +49,12 @@ type round struct {
 
 // A tally counts what happened.
 type tally struct {
-	cycles, replicaKills, engineKills, conversations, rows int
+	cycles, replicaKills, engineKills int // kills of cycles
+	conversations, rows, told         int // that were audited
 
-	acknowledged, unanswered, replays, changes atomic.Int64
+	// Of sends; replays are acknowledgements of what was stored before.
+	acknowledged, unanswered, replays atomic.Int64
+	changes                           atomic.Int64
 }
 
 func newRound(t *testing.T, c *cluster, seed uint64) *round {
@@ -102,8 +105,20 @@ func (r *round) run(t *testing.T, cycles int) {
 	r.over.Store(true)
 	sending.Wait()
 	require.NoError(t, context.Cause(ctx))
+	if cycles == perRound { // fewer may miss one or the other
+		r.tally.hit(t)
+	}
 	r.restart(t)
 	r.audit(ctx, t)
+}
+
+// hit holds a round to have tried what it is for.
+func (t *tally) hit(test *testing.T) {
+	test.Helper()
+	require.Positive(test, t.replicaKills, "no replica was killed")
+	require.Positive(test, t.engineKills, "the engine was not killed")
+	require.Positive(test, t.unanswered.Load(), "no kill left a send without an answer")
+	require.Positive(test, t.replays.Load(), "nothing that was stored was sent again")
 }
 
 func (r *round) rng(n int) *rand.Rand { return rand.New(rand.NewPCG(r.seed, uint64(n))) }
@@ -191,7 +206,6 @@ func (r *round) restart(t *testing.T) {
 	t.Helper()
 	for i := range replicas {
 		r.kill(t, i)
-		r.tally.replicaKills++
 	}
 	for i := range replicas {
 		r.start(t, i)

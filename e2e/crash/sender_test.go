@@ -153,7 +153,6 @@ func (s *sender) settle(ctx context.Context, r request) bool {
 		}
 		switch {
 		case a.unknown():
-			s.tally.unanswered.Add(1)
 			s.pause(ctx)
 			continue
 		case a.status != http.StatusOK && (a.into(&refusal) != nil || refusal.Error.Code != "CONTENT_UNCHANGED"):

@@ -102,7 +102,7 @@ func (w *world) copyIndexes(ctx context.Context, db *mongodb.DB, collection stri
 }
 
 // bareFind is the yardstick of pages: one bounded find of a page's messages,
-// decoded, at a place of the conversation that differs each time.
+// decoded as chat-svc does (mongodb.All), at a place of the conversation that differs each time.
 func (w *world) bareFind(ctx context.Context, conversation string, length, page int64) (op operation, end func(), err error) {
 	db, err := w.database(ctx, "chat-svc")
 	if err != nil {
@@ -124,8 +124,8 @@ func (w *world) bareFind(ctx context.Context, conversation string, length, page 
 		if err != nil {
 			return err
 		}
-		var found []bareMessage
-		if err := cursor.All(ctx, &found); err != nil {
+		found, err := mongodb.All[bareMessage](ctx, cursor)
+		if err != nil {
 			return err
 		}
 		if int64(len(found)) != page || found[0].Seq != upTo {

@@ -27,12 +27,14 @@ type duel struct {
 	calls                          float64 // database calls of chat-svc for each of ours
 }
 
-// fight lets ours and the yardstick take turns in closed loops.
+// fight lets ours and the yardstick take turns in closed loops. Who begins
+// alternates: what one leaves to be written behind falls into the other's turn
+// as often as the other way round.
 func (w *world) fight(ctx context.Context, b bout) (duel, error) {
 	var d duel
 	var rounds []round
-	for range w.rounds {
-		r, err := w.turn(ctx, b)
+	for n := range w.rounds {
+		r, err := w.turn(ctx, b, n%2 == 1)
 		if err != nil {
 			return d, err
 		}
@@ -66,27 +68,41 @@ type round struct {
 	calls           float64
 }
 
-func (w *world) turn(ctx context.Context, b bout) (r round, err error) {
-	calls, err := w.databaseCalls()
+func (w *world) turn(ctx context.Context, b bout, yardstickFirst bool) (r round, err error) {
+	halves := []func(context.Context, bout, *round) error{w.oursOf, w.yardstickOf}
+	if yardstickFirst {
+		slices.Reverse(halves)
+	}
+	for _, half := range halves {
+		if err := half(ctx, b, &r); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func (w *world) oursOf(ctx context.Context, b bout, r *round) error {
+	before, err := w.databaseCalls()
 	if err != nil {
-		return r, err
+		return err
 	}
 	used := cpuTime(w.server.PID())
 	if r.ours, err = closed(ctx, b.workers, w.round, b.before, b.ours); err != nil {
-		return r, err
+		return err
 	}
 	r.cpu = cpuTime(w.server.PID()) - used
 	after, err := w.databaseCalls()
-	if err != nil {
-		return r, err
-	}
-	r.calls = after - calls
-	used = cpuTime(b.beside)
+	r.calls = after - before
+	return err
+}
+
+func (w *world) yardstickOf(ctx context.Context, b bout, r *round) (err error) {
+	used := cpuTime(b.beside)
 	if r.yardstick, err = closed(ctx, b.workers, w.round, b.before, b.yardstick); err != nil {
-		return r, fmt.Errorf("yardstick: %w", err)
+		return fmt.Errorf("yardstick: %w", err)
 	}
 	r.besideCPU = cpuTime(b.beside) - used
-	return r, nil
+	return nil
 }
 
 func medianOf(rounds []round, value func(round) float64) float64 {

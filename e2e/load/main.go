@@ -81,14 +81,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	t, err := measure(ctx, w, chosen)
-	if err := errors.Join(err, w.close()); err != nil {
-		return err
+	t, failed := measure(ctx, w, chosen)
+	failed = errors.Join(failed, w.close())
+	if len(t.Rows) == 0 {
+		return failed
 	}
 	if _, err := io.WriteString(stdout, t.markdown()); err != nil {
-		return fmt.Errorf("print the table: %w", err)
+		return errors.Join(failed, fmt.Errorf("print the table: %w", err))
 	}
-	return t.write(s.results)
+	return errors.Join(failed, t.write(s.results))
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -115,18 +116,20 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	return settings{only: pattern, results: *results, rounds: *rounds, round: *round}, nil
 }
 
-func measure(ctx context.Context, w *world, chosen []scenario) (table, error) {
-	t := table{Setup: w.setup(ctx)}
+// measure runs scenarios one after another. One that fails leaves the rows of
+// the others.
+func measure(ctx context.Context, w *world, chosen []scenario) (t table, failed error) {
+	t.Setup = w.setup(ctx)
 	for _, each := range chosen {
 		fmt.Fprintf(w.progress, "%s ...\n", each.name)
 		rows, err := each.run(ctx, w)
 		if err != nil {
-			return t, fmt.Errorf("%s: %w", each.name, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", each.name, err))
 		}
 		for _, r := range rows {
 			r.Scenario = each.name
 			t.Rows = append(t.Rows, r)
 		}
 	}
-	return t, nil
+	return t, failed
 }

@@ -77,7 +77,7 @@ func (s *Service) look(
 	if err != nil {
 		return found, nil, err
 	}
-	snapshot, err := s.seen(ctx, caller, only)
+	entries, changes, err := s.seen(ctx, caller, only)
 	if err != nil {
 		return found, nil, err
 	}
@@ -85,25 +85,28 @@ func (s *Service) look(
 	if err != nil {
 		return found, nil, err
 	}
-	found, err = s.behind(ctx, snapshot.Entries, blocked, next, upTo, limit)
-	return found, snapshot.Changed, err
+	found, err = s.behind(ctx, entries, blocked, next, upTo, limit)
+	return found, changes, err
 }
 
-// seen gives the conversations to look into.
-func (s *Service) seen(ctx context.Context, caller id.Account, only *id.Conversation) (lists.Snapshot, error) {
+// seen gives the conversations to look into, and what is closed when they
+// change.
+func (s *Service) seen(
+	ctx context.Context, caller id.Account, only *id.Conversation,
+) (entries []lists.Entry, changes <-chan struct{}, err error) {
 	if reason := s.Feed.Healthy(); reason != "" {
 		s.Distrusted(reason)
-		return lists.Snapshot{}, fault.ErrUnavailable.Say("New messages cannot be told at the moment; try again.")
+		return nil, nil, fault.ErrUnavailable.Say("New messages cannot be told at the moment; try again.")
 	}
-	snapshot, err := s.Lists.Of(ctx, caller)
+	entries, changes, err = s.Lists.Watch(ctx, caller)
 	if err != nil || only == nil {
-		return snapshot, err
+		return entries, changes, err
 	}
-	snapshot.Entries = slices.DeleteFunc(snapshot.Entries, func(e lists.Entry) bool { return e.Conversation != *only })
-	if len(snapshot.Entries) == 0 {
-		return snapshot, fault.ErrNotFound
+	entries = slices.DeleteFunc(entries, func(e lists.Entry) bool { return e.Conversation != *only })
+	if len(entries) == 0 {
+		return nil, nil, fault.ErrNotFound
 	}
-	return snapshot, nil
+	return entries, changes, nil
 }
 
 func (s *Service) behind(

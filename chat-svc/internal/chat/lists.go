@@ -72,12 +72,12 @@ func (s *Service) distrust(reason string) error {
 
 // listed makes a page in memory, with what lists keep of each conversation.
 func (s *Service) listed(ctx context.Context, caller id.Account, behind *Position, limit int) ([]View, error) {
-	snapshot, err := s.Lists.Of(ctx, caller)
+	entries, err := s.Lists.Of(ctx, caller)
 	if err != nil {
 		return nil, err
 	}
-	views := make([]View, 0, len(snapshot.Entries))
-	for _, e := range snapshot.Entries {
+	views := make([]View, 0, len(entries))
+	for _, e := range entries {
 		v := View{Conversation: Conversation{ID: e.Conversation, CreatedAt: e.CreatedAt}, Last: e.Last, Read: e.Read}
 		if behind == nil || v.Position().compare(*behind) > 0 {
 			views = append(views, v)

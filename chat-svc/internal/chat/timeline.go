@@ -113,8 +113,7 @@ func (s *Service) above(page []sequence.Message, at events.Position) map[id.Conv
 func (s *Service) entries(ctx context.Context, caller id.Account, at events.Position) ([]lists.Entry, error) {
 	reason := s.trusted(ctx, at)
 	if reason == "" {
-		snapshot, err := s.Lists.Of(ctx, caller)
-		return snapshot.Entries, err
+		return s.Lists.Of(ctx, caller)
 	}
 	if err := s.distrust(reason); err != nil {
 		return nil, err

@@ -85,7 +85,7 @@ type account struct {
 	ready   bool
 	member  map[id.Conversation]*membership
 	version uint64
-	changed chan struct{} // closed when the feed tells something of it
+	changed chan struct{} // closed when the feed tells something of it; nil while nobody watches
 	used    time.Time
 }
 
@@ -116,29 +116,36 @@ func New(store Store, now func() time.Time, b Bounds) *Lists {
 // account is tracked.
 func (l *Lists) Hear(feed Feed) { l.feed = feed }
 
-// A Snapshot is an account's conversations at one moment.
-type Snapshot struct {
-	Entries []Entry
-	// Changed is closed when the feed tells of something that the account's
-	// lists show.
-	Changed <-chan struct{}
+// Of gives an account's conversations at one moment, in no order, and tracks
+// the account from now on.
+func (l *Lists) Of(ctx context.Context, a id.Account) (entries []Entry, err error) {
+	err = l.read(ctx, a, func(tracked *account) { entries = tracked.entries() })
+	return entries, err
 }
 
-// Of gives an account's conversations, in no order, and tracks the account
-// from now on.
-func (l *Lists) Of(ctx context.Context, a id.Account) (s Snapshot, err error) {
+// Watch does as Of does; changed is closed when the feed tells of something
+// behind that moment that the account's lists show.
+func (l *Lists) Watch(ctx context.Context, a id.Account) (entries []Entry, changed <-chan struct{}, err error) {
 	err = l.read(ctx, a, func(tracked *account) {
-		s = Snapshot{Entries: make([]Entry, 0, len(tracked.member)), Changed: tracked.changed}
-		for c, m := range tracked.member {
-			if m.conversation.pending {
-				continue
-			}
-			s.Entries = append(s.Entries, Entry{
-				Conversation: c, CreatedAt: m.conversation.createdAt, Last: m.conversation.last, Read: m.read,
-			})
+		if tracked.changed == nil {
+			tracked.changed = make(chan struct{})
 		}
+		entries, changed = tracked.entries(), tracked.changed
 	})
-	return s, err
+	return entries, changed, err
+}
+
+func (a *account) entries() []Entry {
+	all := make([]Entry, 0, len(a.member))
+	for c, m := range a.member {
+		if m.conversation.pending {
+			continue
+		}
+		all = append(all, Entry{
+			Conversation: c, CreatedAt: m.conversation.createdAt, Last: m.conversation.last, Read: m.read,
+		})
+	}
+	return all
 }
 
 // Track has an account tracked from now on, where that takes at most half a
@@ -226,8 +233,7 @@ func (l *Lists) track(a id.Account) (tracked *account, mine bool) {
 	l.makeRoom()
 	l.versions++
 	tracked = &account{
-		version: l.versions << 32,
-		loaded:  make(chan struct{}), changed: make(chan struct{}),
+		version: l.versions << 32, loaded: make(chan struct{}),
 		member: map[id.Conversation]*membership{}, used: l.now(),
 	}
 	l.accounts[a], l.loading[a] = tracked, tracked
@@ -337,6 +343,8 @@ func (a *account) raise() { a.version++ }
 
 // wake has those look again who wait for the feed.
 func (a *account) wake() {
-	close(a.changed)
-	a.changed = make(chan struct{})
+	if a.changed != nil {
+		close(a.changed)
+		a.changed = nil
+	}
 }
