@@ -115,10 +115,11 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 	store := mongostore.New(s.db)
 	s.lists = lists.New(store, s.deps.Now, lists.Bounds{})
 	s.rights = chat.NewRights(store, s.deps.Now)
+	s.metrics = newMetrics(s.deps.Observer.Registry, s.deps.Now)
 	s.feed = events.New(events.Options{
 		Source: store, Checkpoint: checkpoint, Memory: s.config.EventMemory,
 		Now: s.deps.Now, Logger: s.deps.Observer.Logger,
-	}, s.lists.Listen, s.rights.Listen)
+	}, s.lists.Listen, s.rights.Listen, s.metrics.heard)
 	s.lists.Hear(s.feed)
 	s.rights.Hear(s.feed)
 	s.followed.Go(func() { s.feed.Run(ctx) })
@@ -132,7 +133,7 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 		Waiting: restapi.Waiting{Most: s.config.PollMaxWaiting, MostOfOne: s.config.PollWaitingEach},
 		Reading: make(chan struct{}, s.config.PollMaxReading),
 	}
-	s.metrics = newMetrics(s.deps.Observer.Registry, watched{s.accounts, s.feed, s.lists, s.rights, s.polls})
+	watched{s.accounts, s.feed, s.lists, s.rights, s.polls}.register(s.deps.Observer.Registry)
 	s.polls.Report = s.metrics.polled
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.followed.Go(func() { load.Run(ctx) })
@@ -146,7 +147,7 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Sweeper: s.sweeper, Accounts: s.accounts,
 		Sends:     ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
 		Creations: ratelimit.New(s.config.CreationsPerMinute/60, s.config.CreationBurst, limitedAccounts, s.deps.Now),
-		Feed:      s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted,
+		Feed:      s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted, Count: s.metrics.count,
 		DirectKey: directKey, Now: s.deps.Now,
 	})
 	s.Doors = program.NewDoors(program.DoorOptions{

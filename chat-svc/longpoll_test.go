@@ -35,6 +35,7 @@ func metric(t *testing.T, registry *prometheus.Registry, name string) (sum float
 // that no busy machine makes the feed look silent.
 func measured(t *testing.T, i installation, environ ...string) (place, *prometheus.Registry) {
 	t.Helper()
+	i.anyClock = true
 	deps, _ := i.logged(t)
 	deps.Now = newStopped().Now
 	client := document.Client(t, i.serverWith(t, deps, environ...).Handler())

@@ -66,6 +66,8 @@ type Deps struct {
 	// Distrusted hears, for a metric, why the database is asked for what memory
 	// would have.
 	Distrusted func(reason string)
+	// Count hears, for metrics, how many messages a deed was done to.
+	Count func(d Deed, messages int)
 	// Sends limits the messages of each account.
 	Sends *ratelimit.Limiter
 	// Creations limits the conversations that each account makes.
@@ -74,6 +76,18 @@ type Deps struct {
 	DirectKey []byte
 	Now       func() time.Time
 }
+
+// A Deed is what was done to a message. One that changed nothing, because it
+// repeats another, is none.
+type Deed string
+
+// The deeds.
+const (
+	Sent      Deed = "sent"
+	Edited    Deed = "edited"
+	Deleted   Deed = "deleted"
+	Withdrawn Deed = "withdrawn" // by the sender, or with the sender's account
+)
 
 // Service holds the rules. It is safe for concurrent use.
 type Service struct {

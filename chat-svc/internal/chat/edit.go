@@ -50,7 +50,7 @@ func (s *Service) Edit(ctx context.Context, caller id.Account, m id.Message, con
 		}
 		edited = is
 		edited.Body.Content, edited.EditedAt = content, s.editTime(is)
-		return s.Store.EditMessage(ctx, is, content, edited.EditedAt)
+		return s.done(Edited, s.Store.EditMessage(ctx, is, content, edited.EditedAt))
 	})
 	return edited, err
 }
@@ -69,7 +69,7 @@ func (s *Service) Delete(ctx context.Context, caller id.Account, m id.Message) e
 		case is.Deleted:
 			return nil
 		}
-		return s.Store.DeleteMessage(ctx, m, caller, s.now())
+		return s.done(Deleted, s.Store.DeleteMessage(ctx, m, caller, s.now()))
 	})
 }
 
@@ -89,7 +89,7 @@ func (s *Service) Withdraw(ctx context.Context, caller id.Account, m id.Message)
 		case s.age(is) > WithdrawWindow:
 			return ErrWithdrawWindow
 		}
-		return s.Store.WithdrawMessage(ctx, m)
+		return s.done(Withdrawn, s.Store.WithdrawMessage(ctx, m))
 	})
 }
 
@@ -114,6 +114,14 @@ func (s *Service) changeMessage(ctx context.Context, caller id.Account, m id.Mes
 		}
 	}
 	return fault.ErrUnavailable.Because(fmt.Errorf("message %s was changed %d times meanwhile", m, maxRaces))
+}
+
+// done counts a deed unless it failed.
+func (s *Service) done(d Deed, err error) error {
+	if err == nil {
+		s.Count(d, 1)
+	}
+	return err
 }
 
 func (s *Service) age(m sequence.Message) time.Duration { return s.now().Sub(m.CreatedAt) }

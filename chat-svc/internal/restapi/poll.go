@@ -23,7 +23,10 @@ type Poll struct {
 	Empty   bool
 	Early   bool
 	Memory  bool // answered without the database
-	Advice  time.Duration
+	// Delivered is how many messages the answer has; 0 where it tells nothing
+	// new.
+	Delivered int
+	Advice    time.Duration
 }
 
 // Polls is the polling contract of both lists of messages.
@@ -157,6 +160,9 @@ func (a *API) firstPage(c *fiber.Ctx, k polling.Key, version uint64, found chat.
 	poll := pollOf(c)
 	poll.Empty = same || len(found.Messages) == 0
 	a.writePage(c, poll, kept)
+	if !poll.Empty {
+		poll.Delivered = len(found.Messages)
+	}
 	return nil
 }
 
