@@ -22,6 +22,7 @@ import (
 	"chatplatform.io/chat-svc/internal/polling"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/restapi"
+	"chatplatform.io/chat-svc/internal/rpcapi"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/chat-svc/internal/sweep"
 	"chatplatform.io/svckit/mongodb"
@@ -150,8 +151,10 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		Feed:      s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted, Count: s.metrics.count,
 		DirectKey: directKey, Now: s.deps.Now,
 	})
+	verifier := s.verifier()
+	rpc := rpcapi.New(service, s.accounts, verifier, cursors)
 	s.Doors = program.NewDoors(program.DoorOptions{
-		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens,
+		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens, RPC: rpc.Methods(),
 		Checks: map[string]func(context.Context) error{
 			"database": s.db.Ping, "accounts": s.hearsAccounts, "events": s.hearsEvents,
 		},
@@ -160,7 +163,8 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		Feed: s.accounts, Store: mongostore.New(s.db), Chat: service, Holder: s.holder,
 		Now: s.deps.Now, Logger: s.deps.Observer.Logger, Departed: s.metrics.departures.Inc,
 	})
-	restapi.New(service, s.verifier(), cursors, s.polls).Mount(s.Public)
+	restapi.New(service, verifier, cursors, s.polls).Mount(s.Public)
+	rpc.Mount(s.Public)
 }
 
 func (s *Server) verifier() *token.Verifier {

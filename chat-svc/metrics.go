@@ -18,9 +18,8 @@ type metrics struct {
 	now     func() time.Time
 	started time.Time
 
-	messages  map[chat.Deed]prometheus.Counter
-	delivered prometheus.Counter
-	lag       prometheus.Histogram
+	messages map[chat.Deed]prometheus.Counter
+	lag      prometheus.Histogram
 
 	batch    prometheus.Histogram
 	duration prometheus.Histogram
@@ -75,21 +74,19 @@ func newMetrics(registry prometheus.Registerer, now func() time.Time) *metrics {
 }
 
 func (m *metrics) countMessages(registry prometheus.Registerer) {
-	count := func(name, help string) prometheus.Counter {
-		counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "chat_messages_" + name + "_total", Help: help})
-		registry.MustRegister(counter)
-		return counter
-	}
 	m.messages = map[chat.Deed]prometheus.Counter{}
 	for deed, help := range map[chat.Deed]string{
 		chat.Sent:      "Messages stored and acknowledged to their senders, each once.",
 		chat.Edited:    "Edits of messages.",
 		chat.Deleted:   "Messages deleted.",
 		chat.Withdrawn: "Messages withdrawn by their senders, or erased with the account of their sender.",
+		chat.Delivered: "Messages in answers that told something new, each once for every answer.",
 	} {
-		m.messages[deed] = count(string(deed), help)
+		m.messages[deed] = prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "chat_messages_" + string(deed) + "_total", Help: help,
+		})
+		registry.MustRegister(m.messages[deed])
 	}
-	m.delivered = count("delivered", "Messages in answers to polls that told something new, each once for every answer.")
 	m.lag = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "chat_message_lag_seconds",
 		Help:    "Time from a message's created_at, by the clock of the replica that wrote it, until this replica heard it from the change stream and had its readers told.",
@@ -168,7 +165,6 @@ func (w watched) lookups() []prometheus.Collector {
 func (m *metrics) polled(p restapi.Poll) {
 	m.polls.WithLabelValues(p.Route, p.Kind, p.Outcome).Inc()
 	m.interval.Observe(p.Advice.Seconds())
-	m.delivered.Add(float64(p.Delivered))
 	if p.Empty {
 		m.empty.Inc()
 	}

@@ -98,14 +98,15 @@ func TestMessagesAreCounted(t *testing.T) {
 	list := "/api/conversations/" + conversation + "/messages"
 	one := p.ann.say(t, conversation, "one", svctest.WithHeader("Idempotency-Key", "k")).Text("message_id")
 	two := p.ann.say(t, conversation, "two").Text("message_id")
-	p.ann.settle(t, conversation) // four messages
+	three := p.ann.say(t, conversation, "three").Text("message_id")
+	p.ann.settle(t, conversation) // five messages
 	var first *svctest.Response
 	steps := []struct {
 		name  string
 		do    func()
 		moves counts
 	}{
-		{"a send", func() { p.ann.say(t, conversation, "three") }, counts{"sent": 1}},
+		{"a send", func() { p.ann.say(t, conversation, "six") }, counts{"sent": 1}},
 		{"a repeat of a send", func() {
 			p.ann.say(t, conversation, "one", svctest.WithHeader("Idempotency-Key", "k"))
 		}, counts{}},
@@ -118,6 +119,10 @@ func TestMessagesAreCounted(t *testing.T) {
 		}, counts{}},
 		{"a deletion", func() { p.ann.want(t, 200, "DELETE", "/api/messages/"+one, nil) }, counts{"deleted": 1}},
 		{"a deletion again", func() { p.ann.want(t, 200, "DELETE", "/api/messages/"+one, nil) }, counts{}},
+		{"a deletion by the RPC door", func() {
+			ids := []string{strings.TrimPrefix(one, "msg_"), strings.TrimPrefix(three, "msg_")}
+			p.ann.result(t, "deleteMessages", object{"message_ids": ids})
+		}, counts{"deleted": 1}},
 		{"a withdrawal", func() {
 			p.ann.want(t, 200, "DELETE", "/api/messages/"+two, object{"withdraw": true})
 		}, counts{"withdrawn": 1}},
@@ -129,12 +134,15 @@ func TestMessagesAreCounted(t *testing.T) {
 		}, counts{}},
 		{"a page behind it", func() {
 			p.bob.want(t, 200, "GET", list+"?limit=3&cursor="+first.Text("cursor"), nil)
-		}, counts{"delivered": 1}},
-		{"a page over all conversations", func() { p.bob.messages(t, "") }, counts{"delivered": 4}},
+		}, counts{"delivered": 2}},
+		{"a page over all conversations", func() { p.bob.messages(t, "") }, counts{"delivered": 5}},
+		{"history by the RPC door", func() {
+			p.bob.result(t, "getChatHistory", object{"chat_id": strings.TrimPrefix(conversation, "conv_"), "limit": 2})
+		}, counts{"delivered": 2}},
 		{"a message for who waits", func() {
 			answer := p.bob.wait(t, p.bob.messages(t, "?limit=1").Next)
-			p.ann.say(t, conversation, "four")
-			require.Contains(t, string((<-answer).Body), "four")
+			p.ann.say(t, conversation, "seven")
+			require.Contains(t, string((<-answer).Body), "seven")
 		}, counts{"sent": 1, "delivered": 2}},
 		{"catch-up with nothing new", func() {
 			next := p.eve.messages(t, "").Next

@@ -23,10 +23,7 @@ type Poll struct {
 	Empty   bool
 	Early   bool
 	Memory  bool // answered without the database
-	// Delivered is how many messages the answer has; 0 where it tells nothing
-	// new.
-	Delivered int
-	Advice    time.Duration
+	Advice  time.Duration
 }
 
 // Polls is the polling contract of both lists of messages.
@@ -161,7 +158,7 @@ func (a *API) firstPage(c *fiber.Ctx, k polling.Key, version uint64, found chat.
 	poll.Empty = same || len(found.Messages) == 0
 	a.writePage(c, poll, kept)
 	if !poll.Empty {
-		poll.Delivered = len(found.Messages)
+		a.chat.Count(chat.Delivered, len(found.Messages))
 	}
 	return nil
 }

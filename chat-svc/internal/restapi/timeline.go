@@ -216,7 +216,7 @@ func (a *API) answerMessages(c *fiber.Ctx, found chat.Timeline, cursor string) e
 	if err != nil {
 		return err
 	}
-	pollOf(c).Delivered = len(found.Messages)
+	a.chat.Count(chat.Delivered, len(found.Messages))
 	return c.JSON(page)
 }
 
