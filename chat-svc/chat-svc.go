@@ -116,12 +116,13 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 	store := mongostore.New(s.db)
 	s.lists = lists.New(store, s.deps.Now, lists.Bounds{})
 	s.rights = chat.NewRights(store, s.deps.Now)
+	s.metrics = newMetrics(s.deps.Observer.Registry, s.deps.Now)
 	// Rights hear first: a page that was read with what an account no longer may
 	// is never kept under a version of its lists from after that.
 	s.feed = events.New(events.Options{
 		Source: store, Checkpoint: checkpoint, Memory: s.config.EventMemory,
 		Now: s.deps.Now, Logger: s.deps.Observer.Logger,
-	}, s.rights.Listen, s.lists.Listen)
+	}, s.rights.Listen, s.lists.Listen, s.metrics.heard)
 	s.rights.Hear(s.feed)
 	s.lists.Hear(s.feed)
 	s.followed.Go(func() { s.feed.Run(ctx) })
@@ -135,7 +136,7 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 		Waiting: restapi.Waiting{Most: s.config.PollMaxWaiting, MostOfOne: s.config.PollWaitingEach},
 		Reading: make(chan struct{}, s.config.PollMaxReading),
 	}
-	s.metrics = newMetrics(s.deps.Observer.Registry, watched{s.accounts, s.feed, s.lists, s.rights, s.polls})
+	watched{s.accounts, s.feed, s.lists, s.rights, s.polls}.register(s.deps.Observer.Registry)
 	s.polls.Report = s.metrics.polled
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.followed.Go(func() { load.Run(ctx) })
@@ -149,7 +150,7 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Sweeper: s.sweeper, Accounts: s.accounts,
 		Sends:     ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
 		Creations: ratelimit.New(s.config.CreationsPerMinute/60, s.config.CreationBurst, limitedAccounts, s.deps.Now),
-		Feed:      s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted,
+		Feed:      s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted, Count: s.metrics.count,
 		Reading:   s.polls.Read,
 		DirectKey: directKey, Now: s.deps.Now,
 	})

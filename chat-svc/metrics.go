@@ -1,6 +1,8 @@
 package chatsvc
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"chatplatform.io/auth-svc/accounts"
@@ -11,11 +13,16 @@ import (
 	"chatplatform.io/chat-svc/internal/sequence"
 )
 
-// metrics count what the committer does and how well auth-svc is heard.
+// metrics are told what happens.
 type metrics struct {
+	now     func() time.Time
+	started time.Time
+
+	messages map[chat.Deed]prometheus.Counter
+	lag      prometheus.Histogram
+
 	batch    prometheus.Histogram
 	duration prometheus.Histogram
-	stored   prometheus.Counter
 	stopped  *prometheus.CounterVec
 	fallback *prometheus.CounterVec
 
@@ -37,8 +44,9 @@ type watched struct {
 	polls    *restapi.Polls
 }
 
-func newMetrics(registry prometheus.Registerer, w watched) *metrics {
+func newMetrics(registry prometheus.Registerer, now func() time.Time) *metrics {
 	m := &metrics{
+		now: now, started: now(),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "chat_commit_messages", Help: "Messages in one insert.",
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256},
@@ -46,9 +54,6 @@ func newMetrics(registry prometheus.Registerer, w watched) *metrics {
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "chat_commit_duration_seconds", Help: "Time of one insert, until a majority has it in its journal.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
-		}),
-		stored: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "chat_messages_stored_total", Help: "Messages stored and acknowledged.",
 		}),
 		stopped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "chat_commit_stops_total",
@@ -62,11 +67,32 @@ func newMetrics(registry prometheus.Registerer, w watched) *metrics {
 			Name: "chat_departures_total", Help: "Deleted accounts that were taken out of their conversations.",
 		}),
 	}
+	m.countMessages(registry)
 	m.countPolls(registry)
-	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, m.fallback, m.departures)
-	registry.MustRegister(w.gauges()...)
-	registry.MustRegister(w.lookups()...)
+	registry.MustRegister(m.batch, m.duration, m.stopped, m.fallback, m.departures)
 	return m
+}
+
+func (m *metrics) countMessages(registry prometheus.Registerer) {
+	m.messages = map[chat.Deed]prometheus.Counter{}
+	for deed, help := range map[chat.Deed]string{
+		chat.Sent:      "Messages stored and acknowledged to their senders, each once.",
+		chat.Edited:    "Edits of messages.",
+		chat.Deleted:   "Messages deleted.",
+		chat.Withdrawn: "Messages withdrawn by their senders, or erased with the account of their sender.",
+		chat.Delivered: "Messages in answers that told something new, each once for every answer.",
+	} {
+		m.messages[deed] = prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "chat_messages_" + string(deed) + "_total", Help: help,
+		})
+		registry.MustRegister(m.messages[deed])
+	}
+	m.lag = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "chat_message_lag_seconds",
+		Help:    "Time from a message's created_at, by the clock of the replica that wrote it, until this replica heard it from the change stream and had its readers told.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+	})
+	registry.MustRegister(m.lag)
 }
 
 func (m *metrics) countPolls(registry prometheus.Registerer) {
@@ -90,6 +116,11 @@ func (m *metrics) countPolls(registry prometheus.Registerer) {
 	registry.MustRegister(m.polls, m.empty, m.early, m.memory, m.interval)
 }
 
+func (w watched) register(registry prometheus.Registerer) {
+	registry.MustRegister(w.gauges()...)
+	registry.MustRegister(w.lookups()...)
+}
+
 func (w watched) gauges() []prometheus.Collector {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
@@ -106,6 +137,8 @@ func (w watched) gauges() []prometheus.Collector {
 			func() float64 { return w.feed.Behind().Seconds() }),
 		gauge("chat_poll_tracked_accounts", "Accounts whose lists are kept in memory.",
 			func() float64 { return float64(w.lists.Size().Accounts) }),
+		gauge("chat_poll_tracked_conversations", "Conversations of the accounts whose lists are kept in memory, added up over the accounts.",
+			func() float64 { return float64(w.lists.Size().Entries) }),
 		gauge("chat_poll_waiting", "Requests that wait for a message.",
 			func() float64 { return float64(w.polls.Waiting.Count()) }),
 	}
@@ -143,12 +176,23 @@ func (m *metrics) polled(p restapi.Poll) {
 	}
 }
 
+func (m *metrics) count(d chat.Deed, messages int) { m.messages[d].Add(float64(messages)) }
+
+// heard listens to the feed, behind those whose memory it keeps right. Nobody
+// here has waited for what was created before the start. Two clocks may
+// disagree: nothing is heard before it was created.
+func (m *metrics) heard(e events.Event) {
+	if e.Kind != events.MessageSent || e.Message.CreatedAt.Before(m.started) {
+		return
+	}
+	m.lag.Observe(max(0, m.now().Sub(e.Message.CreatedAt).Seconds()))
+}
+
 func (m *metrics) distrusted(reason string) { m.fallback.WithLabelValues(reason).Inc() }
 
 func (m *metrics) report(r sequence.Report) {
 	m.batch.Observe(float64(r.Messages))
 	m.duration.Observe(r.Took.Seconds())
-	m.stored.Add(float64(r.Stored))
 	switch {
 	case r.Unknown:
 		m.stopped.WithLabelValues("unknown").Inc()

@@ -71,6 +71,8 @@ type Deps struct {
 	// Distrusted hears, for a metric, why the database is asked for what memory
 	// would have.
 	Distrusted func(reason string)
+	// Count hears, for metrics, how many messages a deed was done to.
+	Count func(d Deed, messages int)
 	// Reading takes a place among those who read many messages at once, until
 	// release; fault.ErrUnavailable where there are too many.
 	Reading func(ctx context.Context) (release func(), err error)
@@ -83,6 +85,21 @@ type Deps struct {
 	DirectKey []byte
 	Now       func() time.Time
 }
+
+// A Deed is what was done to a message. One that changed nothing, because it
+// repeats another, is none.
+type Deed string
+
+// The deeds.
+const (
+	Sent      Deed = "sent"
+	Edited    Deed = "edited"
+	Deleted   Deed = "deleted"
+	Withdrawn Deed = "withdrawn" // by the sender, or with the sender's account
+	// Delivered is told by a door for the messages in an answer that tells
+	// something new.
+	Delivered Deed = "delivered"
+)
 
 // Service holds the rules. It is safe for concurrent use.
 type Service struct {

@@ -114,7 +114,7 @@ func serviceOn(t *testing.T, store interface {
 	tracked.Hear(feed)
 	return chat.New(chat.Limits{MembersPerGroup: 5000, ConversationsPerAccount: 100, BlocksPerAccount: 100, ClockOffset: 1000 * time.Hour}, chat.Deps{
 		Store: store, Committer: committer, Reads: reads, Accounts: everybody{},
-		Lists: tracked, Reading: func(context.Context) (func(), error) { return func() {}, nil }, Feed: feed, Rights: rights, Distrusted: func(string) {},
+		Lists: tracked, Reading: func(context.Context) (func(), error) { return func() {}, nil }, Feed: feed, Rights: rights, Distrusted: func(string) {}, Count: func(chat.Deed, int) {},
 		Sends: ratelimit.New(10, 100, 100, now), Creations: ratelimit.New(10, 100, 100, now), DirectKey: []byte("key"), Now: now,
 	})
 }

@@ -111,6 +111,7 @@ func (s *Service) departure(h held, heir Member) (Change, error) {
 func (s *Service) Erase(ctx context.Context, a id.Account, c id.Conversation, above int64) (upTo int64, erased int, err error) {
 	upTo, erased, err = s.Store.EraseSent(ctx, c, a, above, eraseSpan)
 	if erased > 0 {
+		s.Count(Withdrawn, erased)
 		s.Lists.Changed(c)
 	}
 	return upTo, erased, err

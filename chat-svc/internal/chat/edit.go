@@ -54,7 +54,7 @@ func (s *Service) Edit(ctx context.Context, caller id.Account, m id.Message, con
 		}
 		edited = is
 		edited.Body.Content, edited.EditedAt = content, s.editTime(is)
-		return s.Store.EditMessage(ctx, is, content, edited.EditedAt)
+		return s.done(Edited, s.Store.EditMessage(ctx, is, content, edited.EditedAt))
 	})
 	return edited, err
 }
@@ -97,9 +97,11 @@ func (s *Service) DeleteAll(ctx context.Context, caller id.Account, all []id.Mes
 		}
 	}
 	for c, seqs := range due {
-		if err := s.Store.DeleteMessages(ctx, c, seqs, caller, s.now()); err != nil {
+		changed, err := s.Store.DeleteMessages(ctx, c, seqs, caller, s.now())
+		if err != nil {
 			return 0, err
 		}
+		s.Count(Deleted, changed)
 		s.Lists.Changed(c)
 	}
 	return deleted, nil
@@ -150,7 +152,7 @@ func (s *Service) Withdraw(ctx context.Context, caller id.Account, m id.Message)
 		case s.age(is) > WithdrawWindow:
 			return ErrWithdrawWindow
 		}
-		return s.Store.WithdrawMessage(ctx, m)
+		return s.done(Withdrawn, s.Store.WithdrawMessage(ctx, m))
 	})
 }
 
@@ -178,6 +180,14 @@ func (s *Service) changeMessage(ctx context.Context, caller id.Account, m id.Mes
 		}
 	}
 	return fault.ErrUnavailable.Because(fmt.Errorf("message %s was changed %d times meanwhile", m, maxRaces))
+}
+
+// done counts a deed unless it failed.
+func (s *Service) done(d Deed, err error) error {
+	if err == nil {
+		s.Count(d, 1)
+	}
+	return err
 }
 
 func (s *Service) age(m sequence.Message) time.Duration { return s.now().Sub(m.CreatedAt) }

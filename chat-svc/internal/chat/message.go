@@ -70,6 +70,9 @@ func (s *Service) Send(ctx context.Context, caller id.Account, n NewMessage) (se
 	if err != nil {
 		return sequence.Receipt{}, fmt.Errorf("send into %s: %w", c, err)
 	}
+	if !receipt.Replayed {
+		s.Count(Sent, 1)
+	}
 	if receipt.Message.Withdrawn {
 		receipt.Message.Body.Type = body.Type // all that its row does not have and a repeat is told
 	}

@@ -74,8 +74,9 @@ type Store interface {
 	// no longer as it was read. editedAt must be behind was.EditedAt.
 	EditMessage(ctx context.Context, was sequence.Message, content string, editedAt time.Time) error
 	// DeleteMessages hides the content of messages for good and notes by whom;
-	// those that are deleted or withdrawn already stay as they are.
-	DeleteMessages(ctx context.Context, c id.Conversation, seqs []int64, by id.Account, deletedAt time.Time) error
+	// those that are deleted or withdrawn already stay as they are, and deleted
+	// counts the others.
+	DeleteMessages(ctx context.Context, c id.Conversation, seqs []int64, by id.Account, deletedAt time.Time) (deleted int, err error)
 	// WithdrawMessage erases what was said, deleted or not, and leaves the
 	// place; fault.ErrConflict where it is withdrawn already.
 	WithdrawMessage(ctx context.Context, m id.Message) error

@@ -66,13 +66,13 @@ func (s *Store) EditMessage(ctx context.Context, was sequence.Message, content s
 }
 
 // DeleteMessages implements chat.Store.
-func (s *Store) DeleteMessages(ctx context.Context, c id.Conversation, seqs []int64, by id.Account, deletedAt time.Time) error {
-	_, err := s.db.Collection(messages).UpdateMany(ctx, in(c, among("s", seqs), absent("deleted_at"), absent("withdrawn")),
+func (s *Store) DeleteMessages(ctx context.Context, c id.Conversation, seqs []int64, by id.Account, deletedAt time.Time) (deleted int, err error) {
+	result, err := s.db.Collection(messages).UpdateMany(ctx, in(c, among("s", seqs), absent("deleted_at"), absent("withdrawn")),
 		set(bson.D{{Key: "deleted_at", Value: deletedAt}, {Key: "deleted_by", Value: by}}))
 	if err != nil {
-		return mongodb.Fault(fmt.Errorf("delete %d messages of %s: %w", len(seqs), c, err))
+		return 0, mongodb.Fault(fmt.Errorf("delete %d messages of %s: %w", len(seqs), c, err))
 	}
-	return nil
+	return int(result.ModifiedCount), nil
 }
 
 // WithdrawMessage implements chat.Store.

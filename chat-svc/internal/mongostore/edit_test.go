@@ -95,7 +95,8 @@ func TestEditMessage(t *testing.T) {
 // remove deletes one message by account n, at a time of its own.
 func remove(t *testing.T, s *mongostore.Store, m id.Message, n int) error {
 	t.Helper()
-	return s.DeleteMessages(t.Context(), m.Conversation, []int64{m.Seq}, account(n), at(10+n))
+	_, err := s.DeleteMessages(t.Context(), m.Conversation, []int64{m.Seq}, account(n), at(10+n))
+	return err
 }
 
 func TestMessages(t *testing.T) {
@@ -119,7 +120,9 @@ func TestDeleteMessages(t *testing.T) {
 	s := mongostore.New(db)
 	m := full(t, s, id.NewGroup())
 	elsewhere := full(t, s, id.NewGroup())
-	require.NoError(t, remove(t, s, m.ID, 7))
+	deleted, err := s.DeleteMessages(t.Context(), m.ID.Conversation, []int64{2, 9}, account(7), at(10))
+	require.NoError(t, err)
+	require.Equal(t, 1, deleted, "of those that are there")
 	want := m
 	want.Deleted, want.Body.Content = true, ""
 	require.Equal(t, want, stands(t, s, m.ID), "everything but the content")
@@ -127,7 +130,9 @@ func TestDeleteMessages(t *testing.T) {
 
 	withdrawn := id.Message{Conversation: m.ID.Conversation, Seq: 1}
 	require.NoError(t, s.WithdrawMessage(t.Context(), withdrawn))
-	require.NoError(t, s.DeleteMessages(t.Context(), m.ID.Conversation, []int64{1, 2, 9}, account(8), at(11)))
+	deleted, err = s.DeleteMessages(t.Context(), m.ID.Conversation, []int64{1, 2, 9}, account(8), at(11))
+	require.NoError(t, err)
+	require.Zero(t, deleted)
 	require.False(t, stands(t, s, withdrawn).Deleted, "a withdrawn one stays as it is")
 	doc, err := db.Collection("messages").FindOne(t.Context(), bson.D{{Key: "_id", Value: m.ID.Place()}}).Raw()
 	require.NoError(t, err)

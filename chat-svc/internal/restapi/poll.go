@@ -157,6 +157,9 @@ func (a *API) firstPage(c *fiber.Ctx, k polling.Key, version uint64, found chat.
 	poll := pollOf(c)
 	poll.Empty = same || len(found.Messages) == 0
 	a.writePage(c, poll, kept)
+	if !poll.Empty {
+		a.chat.Count(chat.Delivered, len(found.Messages))
+	}
 	return nil
 }
 

@@ -216,6 +216,7 @@ func (a *API) answerMessages(c *fiber.Ctx, found chat.Timeline, cursor string) e
 	if err != nil {
 		return err
 	}
+	a.chat.Count(chat.Delivered, len(found.Messages))
 	return c.JSON(page)
 }
 

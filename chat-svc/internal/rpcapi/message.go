@@ -134,10 +134,14 @@ func (a *API) getChatHistory(c *fiber.Ctx) (any, error) {
 		return nil, err
 	}
 	page := historyPage{}
-	if page.Items, err = a.messages(c, found.Messages); err == nil && found.More {
+	if page.Items, err = a.messages(c, found.Messages); err != nil {
+		return nil, err
+	}
+	if found.More {
 		page.NextCursor = id.Message{Conversation: wanted, Seq: below}.Bare()
 	}
-	return page, err
+	a.chat.Count(chat.Delivered, len(page.Items))
+	return page, nil
 }
 
 // messages shows messages with the names of their senders.

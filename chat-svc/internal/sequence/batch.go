@@ -34,8 +34,7 @@ func (s *shard) commit(ctx context.Context, sends []*send) {
 	begun := s.Now()
 	outcome, err := session.Insert(ctx, run)
 	s.Report(Report{
-		Messages: len(run), Stored: outcome.Stored, Refusal: outcome.Refusal,
-		Unknown: err != nil, Took: s.Now().Sub(begun),
+		Messages: len(run), Refusal: outcome.Refusal, Unknown: err != nil, Took: s.Now().Sub(begun),
 	})
 	if err != nil {
 		s.lose(sends, err)

@@ -65,9 +65,8 @@ type Options struct {
 // A Report tells how one insert went.
 type Report struct {
 	Messages int           // in the insert
-	Stored   int           // of these
 	Refusal  Refusal       // why it stopped
-	Unknown  bool          // nobody knows what was stored; Stored is 0
+	Unknown  bool          // nobody knows what was stored
 	Took     time.Duration // of the insert alone
 }
 
