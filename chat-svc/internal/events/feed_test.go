@@ -1,8 +1,10 @@
 package events_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -297,5 +299,46 @@ func TestTold(t *testing.T) {
 		require.False(t, f.Told(one, 8, at(8)), "it did not come")
 		require.True(t, f.Told(two, 1, at(8)))
 		require.False(t, f.Told(id.Conversation{3}, 1, at(8)), "nothing is known of it")
+	})
+}
+
+// While the feed is not heard, documents may lack what it would tell; when it is
+// heard again, they are known to have all.
+func TestBehindWhileTheFeedIsNotHeard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{checkpoint: events.Position{Seconds: 5}}
+		f := newFeed(s, 1<<20)
+		following(t, f, func() {
+			pass(pollEvery + time.Millisecond)
+			require.Zero(t, f.Behind())
+			for range 50 { // ten seconds of streams that break
+				s.turns = append(s.turns, -1)
+			}
+			pass(6 * time.Second)
+			require.InDelta(t, 6, f.Behind().Seconds(), 1)
+			pass(6 * time.Second)
+			require.Zero(t, f.Behind())
+		})
+	})
+}
+
+// A stream that breaks is told at once, and then each half minute.
+func TestAnOutageIsToldNowAndThen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{checkpoint: events.Position{Seconds: 5}}
+		for range 350 { // 70 seconds
+			s.turns = append(s.turns, -1)
+		}
+		var lines bytes.Buffer
+		f := events.New(events.Options{
+			Source: s, Checkpoint: s.checkpoint, Memory: 1 << 20, Now: time.Now,
+			Logger: slog.New(slog.NewTextHandler(&lines, nil)),
+		})
+		following(t, f, func() { pass(2 * time.Minute) })
+		require.Equal(t, 3, strings.Count(lines.String(), "the change stream broke"))
+		require.Contains(t, lines.String(), "times=1\n")
+		require.Contains(t, lines.String(), "times=150\n")
 	})
 }

@@ -23,6 +23,10 @@ import (
 // of these waits old: that must stay well below what the feed calls fresh.
 const streamWait = 250 * time.Millisecond
 
+// closeWait bounds how long a database that does not answer holds up the end of
+// a stream.
+const closeWait = 2 * time.Second
+
 // checkpointID is the one document of the collection feed that is no lease.
 const checkpointID = "checkpoint"
 
@@ -224,8 +228,10 @@ func (s *stream) Next(ctx context.Context) ([]events.Event, events.Position, err
 
 // Close implements events.Stream.
 func (s *stream) Close() {
-	_ = s.changes.Close(context.Background()) // the database ends what it cannot be told of
-	s.session.EndSession(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	_ = s.changes.Close(ctx) // the database ends what it cannot be told of
+	s.session.EndSession(ctx)
 }
 
 type changeDoc struct {
