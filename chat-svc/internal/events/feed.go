@@ -59,6 +59,7 @@ type Feed struct {
 	logger    *slog.Logger
 	listeners []func(Event)
 	broken    outage
+	misread   outage
 
 	mu      sync.Mutex
 	applied Position  // everything in this process knows what is up to here
@@ -70,6 +71,7 @@ type Feed struct {
 	offset  time.Duration
 	ring    ring
 	table   table
+	unread  uint64        // changes that could not be read
 	moved   chan struct{} // closed when applied moves
 }
 
@@ -169,9 +171,7 @@ func (f *Feed) restart(ctx context.Context) error {
 		return fmt.Errorf("begin anew: %w", err)
 	}
 	f.begin(at)
-	for _, listen := range f.listeners {
-		listen(Event{})
-	}
+	f.forget()
 	return nil
 }
 
@@ -235,12 +235,43 @@ func (f *Feed) take(e Event, now time.Time) {
 	if !f.record(e, now) {
 		return
 	}
+	if e.Kind == Unreadable {
+		f.pass(e, now)
+		return
+	}
 	for _, listen := range f.listeners {
 		listen(e)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.applied = e.Position
+}
+
+// pass goes on behind a change that nobody can read. Memory may be wrong now, and
+// is not trusted until listeners have forgotten it; as where the feed begins
+// anew, they do when it stands where it goes on.
+func (f *Feed) pass(e Event, now time.Time) {
+	if times := f.misread.again(now); times > 0 {
+		f.logger.Error("a change cannot be read and is passed over", "error", e.Err, "times", times)
+	}
+	f.mu.Lock()
+	f.unread++
+	f.applied, f.heard = e.Position, time.Time{}
+	f.mu.Unlock()
+	f.forget()
+}
+
+func (f *Feed) forget() {
+	for _, listen := range f.listeners {
+		listen(Event{})
+	}
+}
+
+// Unread counts the changes that could not be read.
+func (f *Feed) Unread() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.unread
 }
 
 // record keeps what an event tells; false for an old one.
@@ -252,7 +283,7 @@ func (f *Feed) record(e Event, now time.Time) bool {
 	}
 	f.taken = e.Position
 	switch e.Kind {
-	case Nothing:
+	case Nothing, Unreadable:
 		return true
 	case CheckpointMoved: // of no interest to who resumes
 		f.table.pass(e.Checkpoint, now)

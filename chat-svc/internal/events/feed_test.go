@@ -342,3 +342,34 @@ func TestAnOutageIsToldNowAndThen(t *testing.T) {
 		require.Contains(t, lines.String(), "times=150\n")
 	})
 }
+
+// What cannot be read is passed over; listeners forget what they know when the
+// feed stands behind it, and memory is trusted only then.
+func TestAnUnreadableChange(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		at := func(n uint32) events.Position { return events.Position{Seconds: n} }
+		s := &script{checkpoint: at(5), all: []events.Event{
+			sent(1, 1, at(6)), {Position: at(7), Kind: events.Unreadable, Err: errBroken}, sent(1, 2, at(8)),
+		}}
+		var m memory
+		var f *events.Feed
+		f = newFeed(s, 1<<20, m.listen, func(e events.Event) {
+			if e.Position.IsZero() {
+				require.Equal(t, at(7), f.Applied())
+				require.Equal(t, "starting", f.Healthy())
+			}
+		})
+		following(t, f, func() {
+			pass(time.Second)
+			require.Empty(t, f.Healthy())
+		})
+		require.Equal(t, 1, m.resets)
+		require.Equal(t, s.all[2:], m.told)
+		require.EqualValues(t, 1, f.Unread())
+		require.Equal(t, 1, s.opened)
+		told, ok := f.Between(at(5), at(8))
+		require.True(t, ok)
+		require.Equal(t, []events.Event{s.all[0], s.all[2]}, told)
+	})
+}
