@@ -133,8 +133,11 @@ func (w watched) gauges() []prometheus.Collector {
 			"How far this process's clock is ahead of the database's; more than 30 from zero it sends nothing.",
 			func() float64 { return w.feed.Offset().Seconds() }),
 		gauge("chat_checkpoint_behind_seconds",
-			"How long the documents of conversations have lacked a message that was sent; the list's order is told as stale above 5.",
+			"How long the documents of conversations have lacked a message that was sent, or may have because the change stream is not heard; the list's order is told as stale above 5.",
 			func() float64 { return w.feed.Behind().Seconds() }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "chat_changes_unread_total", Help: "Changes of the database that could not be read and were passed over; the log names the first.",
+		}, func() float64 { return float64(w.feed.Unread()) }),
 		gauge("chat_poll_tracked_accounts", "Accounts whose lists are kept in memory.",
 			func() float64 { return float64(w.lists.Size().Accounts) }),
 		gauge("chat_poll_tracked_conversations", "Conversations of the accounts whose lists are kept in memory, added up over the accounts.",

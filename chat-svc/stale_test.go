@@ -2,27 +2,49 @@ package chatsvc_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	chatsvc "chatplatform.io/chat-svc"
 	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/svctest"
 )
 
-// hung gives the right to write the checkpoint to a replica that hangs, until
-// what it returns is called.
+// hung gives the right to write the checkpoint to a replica that only renews
+// it, until what it returns is called.
 func hung(t *testing.T, db *mongodb.DB) (freed func()) {
 	lease := db.Collection("feed")
-	_, err := lease.InsertOne(t.Context(), bson.D{
-		{Key: "_id", Value: "lease:checkpoint"}, {Key: "holder", Value: "a replica that hangs"}, {Key: "until", Value: time.Now().Add(time.Hour)},
+	held := bson.D{{Key: "_id", Value: "lease:checkpoint"}}
+	renew := func(ctx context.Context) error {
+		_, err := lease.UpdateOne(ctx, held, bson.D{{Key: "$set", Value: bson.D{
+			{Key: "holder", Value: "a replica that hangs"}, {Key: "until", Value: time.Now().Add(9 * time.Second)},
+		}}}, options.UpdateOne().SetUpsert(true))
+		return err
+	}
+	require.NoError(t, renew(t.Context()))
+	ctx, cancel := context.WithCancel(t.Context())
+	var renewing sync.WaitGroup
+	renewing.Go(func() {
+		tick := time.NewTicker(500 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = renew(ctx) // or at the next tick
+			case <-ctx.Done():
+				return
+			}
+		}
 	})
-	require.NoError(t, err)
 	return func() {
-		_, err := lease.DeleteOne(t.Context(), bson.D{{Key: "_id", Value: "lease:checkpoint"}})
+		cancel()
+		renewing.Wait()
+		_, err := lease.DeleteOne(t.Context(), held)
 		require.NoError(t, err)
 	}
 }

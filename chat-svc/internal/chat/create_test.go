@@ -85,6 +85,9 @@ func (b *breaking) FinishClaim(ctx context.Context, c chat.Claim, made bool) err
 	return b.Store.FinishClaim(ctx, c, made)
 }
 
+// most is how many conversations an account may make.
+const most = 100
+
 func account(n int) id.Account { return id.Account(fmt.Sprintf("agt_%020d", n)) }
 
 func newService(t *testing.T, now func() time.Time) (*chat.Service, *breaking) {
@@ -112,7 +115,7 @@ func serviceOn(t *testing.T, store interface {
 	})
 	tracked := lists.New(store, now, lists.Bounds{})
 	tracked.Hear(feed)
-	return chat.New(chat.Limits{MembersPerGroup: 5000, ConversationsPerAccount: 100, BlocksPerAccount: 100, ClockOffset: 1000 * time.Hour}, chat.Deps{
+	return chat.New(chat.Limits{MembersPerGroup: 5000, ConversationsPerAccount: most, BlocksPerAccount: 100, ClockOffset: 1000 * time.Hour}, chat.Deps{
 		Store: store, Committer: committer, Reads: reads, Accounts: everybody{},
 		Lists: tracked, Reading: func(context.Context) (func(), error) { return func() {}, nil }, Feed: feed, Rights: rights, Distrusted: func(string) {}, Count: func(chat.Deed, int) {},
 		Sends: ratelimit.New(10, 100, 100, now), Creations: ratelimit.New(10, 100, 100, now), DirectKey: []byte("key"), Now: now,

@@ -57,3 +57,27 @@ func (b *breaking) Views(ctx context.Context, a id.Account, behind *chat.Positio
 	}
 	return v, err
 }
+
+// Without memory, too, the pages of all conversations have every one of them,
+// however many an account is in by what others made.
+func TestMessagesOfMoreConversationsThanOneMakes(t *testing.T) {
+	t.Parallel()
+	service, store := newService(t, time.Now) // its feed is not followed
+	insert := func(created time.Time) id.Conversation {
+		c := chat.Conversation{ID: id.NewGroup(), Type: chat.Group, Creator: account(2), MemberCount: 2, CreatedAt: created, UpdatedAt: created}
+		require.NoError(t, store.InsertConversation(t.Context(), c, []chat.Member{
+			{Account: account(2), Role: chat.RoleOwner, JoinedAt: created}, {Account: account(1), Role: chat.RoleMember, JoinedAt: created},
+		}, false))
+		return c.ID
+	}
+	oldest := insert(time.Now())
+	sent, err := service.Send(t.Context(), account(2), chat.NewMessage{Conversation: &oldest, Content: "x"})
+	require.NoError(t, err)
+	for range most {
+		insert(time.Now().Add(time.Hour))
+	}
+	page, err := service.Timeline(t.Context(), account(1), nil, 10)
+	require.NoError(t, err)
+	require.Len(t, page.Messages, 1)
+	require.Equal(t, sent.Message.ID, page.Messages[0].ID)
+}

@@ -42,7 +42,8 @@ type Store interface {
 	// others.
 	View(ctx context.Context, a id.Account, c id.Conversation) (View, error)
 	// Views are the conversations of an account that stand behind a position
-	// in its list (nil: from the top), at most limit, in the list's order.
+	// in its list (nil: from the top), at most limit (0: all), in the list's
+	// order.
 	Views(ctx context.Context, a id.Account, behind *Position, limit int) ([]View, error)
 
 	// Conversations finds those of the conversations that exist.

@@ -118,7 +118,7 @@ func (s *Service) entries(ctx context.Context, caller id.Account, at events.Posi
 	if err := s.distrust(reason); err != nil {
 		return nil, err
 	}
-	views, err := s.Store.Views(ctx, caller, nil, s.limits.ConversationsPerAccount)
+	views, err := s.Store.Views(ctx, caller, nil, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,9 @@ const (
 	BlocksChanged
 	// CheckpointMoved has Checkpoint.
 	CheckpointMoved
+	// Unreadable has Err: something changed, and this process cannot tell what.
+	// Listeners are told to forget everything instead.
+	Unreadable
 )
 
 // An Event is one change of the database in the words of the domain. Events
@@ -49,6 +52,7 @@ type Event struct {
 	Seq          int64
 	JoinedAt     time.Time
 	Checkpoint   Position
+	Err          error
 }
 
 // size is about what the event holds in memory, in bytes, and rather too much

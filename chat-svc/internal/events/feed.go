@@ -5,6 +5,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,8 @@ type Feed struct {
 	now       func() time.Time
 	logger    *slog.Logger
 	listeners []func(Event)
+	broken    outage
+	misread   outage
 
 	mu      sync.Mutex
 	applied Position  // everything in this process knows what is up to here
@@ -64,9 +67,11 @@ type Feed struct {
 	known   mark      // all that was committed by then is applied
 	next    mark      // will be known once its position is applied
 	heard   time.Time // when the database last answered; zero from a start until it does
+	trusted time.Time // known.moment, also from before the feed began anew; at first the start
 	offset  time.Duration
 	ring    ring
 	table   table
+	unread  uint64        // changes that could not be read
 	moved   chan struct{} // closed when applied moves
 }
 
@@ -94,7 +99,7 @@ type Options struct {
 func New(o Options, listeners ...func(Event)) *Feed {
 	f := &Feed{
 		source: o.Source, now: o.Now, logger: o.Logger, listeners: listeners,
-		ring: ring{limit: o.Memory}, moved: make(chan struct{}),
+		ring: ring{limit: o.Memory}, moved: make(chan struct{}), trusted: o.Now(),
 	}
 	f.begin(o.Checkpoint)
 	return f
@@ -119,7 +124,9 @@ func (f *Feed) Run(ctx context.Context) {
 			err = errors.Join(err, f.restart(ctx))
 		}
 		if ctx.Err() == nil {
-			f.logger.Warn("the change stream broke and is opened again", "error", err)
+			if times := f.broken.again(f.now()); times > 0 {
+				f.logger.Warn("the change stream broke and is opened again", "error", err, "times", times)
+			}
 		}
 		pause(ctx, reopen)
 	}
@@ -164,9 +171,7 @@ func (f *Feed) restart(ctx context.Context) error {
 		return fmt.Errorf("begin anew: %w", err)
 	}
 	f.begin(at)
-	for _, listen := range f.listeners {
-		listen(Event{})
-	}
+	f.forget()
 	return nil
 }
 
@@ -187,6 +192,7 @@ func (f *Feed) apply(batch []Event, newest Position, begun time.Time) {
 		f.moved = make(chan struct{})
 	}
 	f.complete(len(batch) == 0, mark{begun, newest})
+	f.trusted = cmp.Or(f.known.moment, f.trusted)
 }
 
 // complete notes how much is known by now. Without changes nothing was
@@ -229,12 +235,43 @@ func (f *Feed) take(e Event, now time.Time) {
 	if !f.record(e, now) {
 		return
 	}
+	if e.Kind == Unreadable {
+		f.pass(e, now)
+		return
+	}
 	for _, listen := range f.listeners {
 		listen(e)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.applied = e.Position
+}
+
+// pass goes on behind a change that nobody can read. Memory may be wrong now, and
+// is not trusted until listeners have forgotten it; as where the feed begins
+// anew, they do when it stands where it goes on.
+func (f *Feed) pass(e Event, now time.Time) {
+	if times := f.misread.again(now); times > 0 {
+		f.logger.Error("a change cannot be read and is passed over", "error", e.Err, "times", times)
+	}
+	f.mu.Lock()
+	f.unread++
+	f.applied, f.heard = e.Position, time.Time{}
+	f.mu.Unlock()
+	f.forget()
+}
+
+func (f *Feed) forget() {
+	for _, listen := range f.listeners {
+		listen(Event{})
+	}
+}
+
+// Unread counts the changes that could not be read.
+func (f *Feed) Unread() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.unread
 }
 
 // record keeps what an event tells; false for an old one.
@@ -246,7 +283,7 @@ func (f *Feed) record(e Event, now time.Time) bool {
 	}
 	f.taken = e.Position
 	switch e.Kind {
-	case Nothing:
+	case Nothing, Unreadable:
 		return true
 	case CheckpointMoved: // of no interest to who resumes
 		f.table.pass(e.Checkpoint, now)
@@ -271,6 +308,10 @@ func (f *Feed) Applied() Position {
 func (f *Feed) Healthy() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.health()
+}
+
+func (f *Feed) health() string {
 	switch now := f.now(); {
 	case f.heard.IsZero():
 		return "starting"
@@ -334,11 +375,15 @@ func (f *Feed) Told(c id.Conversation, seq int64, at Position) bool {
 }
 
 // Behind is for how long conversation documents have lacked a message that the
-// feed has told, to a second; zero when they have all.
+// feed has told, to a second, or may have lacked one that it has not told
+// because it is not healthy; zero when they have all.
 func (f *Feed) Behind() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	since := f.table.lacking()
+	if f.health() != "" && (since.IsZero() || f.trusted.Before(since)) {
+		since = f.trusted
+	}
 	if since.IsZero() {
 		return 0
 	}

@@ -1,8 +1,10 @@
 package events_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -297,5 +299,77 @@ func TestTold(t *testing.T) {
 		require.False(t, f.Told(one, 8, at(8)), "it did not come")
 		require.True(t, f.Told(two, 1, at(8)))
 		require.False(t, f.Told(id.Conversation{3}, 1, at(8)), "nothing is known of it")
+	})
+}
+
+// While the feed is not heard, documents may lack what it would tell; when it is
+// heard again, they are known to have all.
+func TestBehindWhileTheFeedIsNotHeard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{checkpoint: events.Position{Seconds: 5}}
+		f := newFeed(s, 1<<20)
+		following(t, f, func() {
+			pass(pollEvery + time.Millisecond)
+			require.Zero(t, f.Behind())
+			for range 50 { // ten seconds of streams that break
+				s.turns = append(s.turns, -1)
+			}
+			pass(6 * time.Second)
+			require.InDelta(t, 6, f.Behind().Seconds(), 1)
+			pass(6 * time.Second)
+			require.Zero(t, f.Behind())
+		})
+	})
+}
+
+// A stream that breaks is told at once, and then each half minute.
+func TestAnOutageIsToldNowAndThen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{checkpoint: events.Position{Seconds: 5}}
+		for range 350 { // 70 seconds
+			s.turns = append(s.turns, -1)
+		}
+		var lines bytes.Buffer
+		f := events.New(events.Options{
+			Source: s, Checkpoint: s.checkpoint, Memory: 1 << 20, Now: time.Now,
+			Logger: slog.New(slog.NewTextHandler(&lines, nil)),
+		})
+		following(t, f, func() { pass(2 * time.Minute) })
+		require.Equal(t, 3, strings.Count(lines.String(), "the change stream broke"))
+		require.Contains(t, lines.String(), "times=1\n")
+		require.Contains(t, lines.String(), "times=150\n")
+	})
+}
+
+// What cannot be read is passed over; listeners forget what they know when the
+// feed stands behind it, and memory is trusted only then.
+func TestAnUnreadableChange(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		at := func(n uint32) events.Position { return events.Position{Seconds: n} }
+		s := &script{checkpoint: at(5), all: []events.Event{
+			sent(1, 1, at(6)), {Position: at(7), Kind: events.Unreadable, Err: errBroken}, sent(1, 2, at(8)),
+		}}
+		var m memory
+		var f *events.Feed
+		f = newFeed(s, 1<<20, m.listen, func(e events.Event) {
+			if e.Position.IsZero() {
+				require.Equal(t, at(7), f.Applied())
+				require.Equal(t, "starting", f.Healthy())
+			}
+		})
+		following(t, f, func() {
+			pass(time.Second)
+			require.Empty(t, f.Healthy())
+		})
+		require.Equal(t, 1, m.resets)
+		require.Equal(t, s.all[2:], m.told)
+		require.EqualValues(t, 1, f.Unread())
+		require.Equal(t, 1, s.opened)
+		told, ok := f.Between(at(5), at(8))
+		require.True(t, ok)
+		require.Equal(t, []events.Event{s.all[0], s.all[2]}, told)
 	})
 }

@@ -38,6 +38,7 @@ type Keeper struct {
 	lease  *lease.Lease
 	now    func() time.Time
 	logger *slog.Logger
+	failed outage
 }
 
 // NewKeeper makes a keeper; holder tells replicas apart.
@@ -58,17 +59,20 @@ func (k *Keeper) Run(ctx context.Context) {
 			return
 		}
 		if err := k.keep(ctx); err != nil && ctx.Err() == nil {
-			k.logger.Warn("the checkpoint did not move", "error", err)
+			if times := k.failed.again(k.now()); times > 0 {
+				k.logger.Warn("the checkpoint did not move", "error", err, "times", times)
+			}
 		}
 	}
 }
 
 // keep writes when something was sent since the last checkpoint, or all was
 // quiet for long: writing is a change itself, behind which the checkpoint can
-// move.
+// move. What the feed has told may be saved however far behind it is; that all
+// was quiet only a healthy feed knows.
 func (k *Keeper) keep(ctx context.Context) error {
 	all, upTo, moved := k.feed.unsaved()
-	if k.feed.Healthy() != "" || len(all) == 0 && k.now().Sub(moved) < quiet {
+	if len(all) == 0 && (k.feed.Healthy() != "" || k.now().Sub(moved) < quiet) {
 		return nil
 	}
 	mine, err := k.lease.Take(ctx)

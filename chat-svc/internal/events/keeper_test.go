@@ -66,7 +66,7 @@ func (o outcome) err() error {
 func (d *documents) Lease(_ context.Context, _, holder string, now, until time.Time) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.holder != holder && d.until.After(now) {
+	if d.holder != holder && d.until.After(now) && !d.until.After(until.Add(until.Sub(now))) {
 		return false, nil
 	}
 	o := d.outcome("lease of " + holder)
@@ -302,5 +302,24 @@ func TestBehind(t *testing.T) {
 		d.mu.Unlock()
 		pass(3 * time.Second)
 		require.Zero(t, f.Behind())
+	})
+}
+
+// A feed that never catches up does not keep what it has told from being saved.
+func TestWhatAFeedThatIsBehindHasToldIsSaved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDocuments()
+		for range 100 { // a message at a time, never an empty batch
+			d.say(1)
+			d.turns = append(d.turns, 1)
+		}
+		d.slow = 500 * time.Millisecond
+		f, stop := d.replica(t, "one")
+		defer stop()
+		pass(10 * time.Second)
+		require.Equal(t, "behind", f.Healthy())
+		require.Contains(t, d.called(), "checkpoint")
+		require.Empty(t, d.violations)
 	})
 }

@@ -1,6 +1,8 @@
 // Package lease lets one replica at a time do what all of them could, so that
 // it is not done many times over. Two at once do no harm: what is done under a
-// lease may be done twice.
+// lease may be done twice. So it may rest on the replicas' clocks: one that is
+// ahead takes what another holds, and what it has taken until a far instant is
+// free to the others.
 package lease
 
 import (
@@ -16,7 +18,8 @@ const Time = 5 * time.Second
 // Store keeps who holds which lease.
 type Store interface {
 	// Lease takes, or renews, the lease of a work for a holder until an instant;
-	// false where another holder has it.
+	// false where another holder has it. One that ends later than twice the time
+	// from now until then was taken by a wrong clock, and is free.
 	Lease(ctx context.Context, work, holder string, now, until time.Time) (bool, error)
 }
 

@@ -24,6 +24,7 @@ func (s *Store) Lease(ctx context.Context, work, holder string, now, until time.
 	free := bson.D{{Key: "_id", Value: leaseID(work)}, {Key: "$or", Value: bson.A{
 		bson.D{{Key: "holder", Value: holder}},
 		bson.D{{Key: "until", Value: bson.D{{Key: "$lt", Value: now}}}},
+		bson.D{{Key: "until", Value: bson.D{{Key: "$gt", Value: until.Add(until.Sub(now))}}}},
 	}}}
 	_, err := s.db.Collection(feed).UpdateOne(ctx, free,
 		bson.D{{Key: "$set", Value: bson.D{{Key: "holder", Value: holder}, {Key: "until", Value: until}}}},

@@ -146,9 +146,10 @@ func (s *Store) Views(ctx context.Context, a id.Account, behind *chat.Position, 
 			bson.D{{Key: "at", Value: behind.At}, {Key: "c", Value: bson.D{{Key: "$lt", Value: binary(behind.ID)}}}},
 		}}}))
 	}
-	order = append(order,
-		bson.D{{Key: "$sort", Value: bson.D{{Key: "at", Value: -1}, {Key: "c", Value: -1}}}},
-		bson.D{{Key: "$limit", Value: limit}})
+	order = append(order, bson.D{{Key: "$sort", Value: bson.D{{Key: "at", Value: -1}, {Key: "c", Value: -1}}}})
+	if limit > 0 {
+		order = append(order, bson.D{{Key: "$limit", Value: limit}})
+	}
 	views, err := s.views(ctx, of(a), order...)
 	if err != nil {
 		return nil, fmt.Errorf("list conversations of %s: %w", a, err)

@@ -1,11 +1,13 @@
 package mongostore
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 	"pgregory.net/rapid"
 
 	"chatplatform.io/chat-svc/internal/events"
@@ -43,6 +45,15 @@ func TestChangesAreCountedAlikeFromEveryClusterTimeOn(t *testing.T) {
 		}
 		require.Len(r, left, len(all)-applied-1)
 	})
+}
+
+func TestWhatNoStreamGetsOver(t *testing.T) {
+	t.Parallel()
+	for code, hopeless := range map[int32]bool{286: true, 280: true, 136: true, 91: false} {
+		err := tooOld(mongo.CommandError{Code: code})
+		require.Error(t, err)
+		require.Equal(t, hopeless, errors.Is(err, events.ErrTooOld), code)
+	}
 }
 
 func positions(changes []bson.Timestamp) []events.Position {

@@ -23,6 +23,10 @@ import (
 // of these waits old: that must stay well below what the feed calls fresh.
 const streamWait = 250 * time.Millisecond
 
+// closeWait bounds how long a database that does not answer holds up the end of
+// a stream.
+const closeWait = 2 * time.Second
+
 // checkpointID is the one document of the collection feed that is no lease.
 const checkpointID = "checkpoint"
 
@@ -182,11 +186,12 @@ func (s *Store) Changes(ctx context.Context, after events.Position) (events.Stre
 	return &stream{session: session, changes: changes}, nil
 }
 
-// tooOld tells the loss of a stream's history from what passes.
+// tooOld tells what no stream from the same position gets over, as the loss of
+// its history, from what passes.
 func tooOld(err error) error {
 	var e mongo.ServerError
-	const historyLost, capped = 286, 136
-	if errors.As(err, &e) && (e.HasErrorCode(historyLost) || e.HasErrorCode(capped)) {
+	const historyLost, fatal, capped = 286, 280, 136
+	if errors.As(err, &e) && (e.HasErrorCode(historyLost) || e.HasErrorCode(fatal) || e.HasErrorCode(capped)) {
 		return errors.Join(events.ErrTooOld, err)
 	}
 	return mongodb.Fault(err)
@@ -224,8 +229,10 @@ func (s *stream) Next(ctx context.Context) ([]events.Event, events.Position, err
 
 // Close implements events.Stream.
 func (s *stream) Close() {
-	_ = s.changes.Close(context.Background()) // the database ends what it cannot be told of
-	s.session.EndSession(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	_ = s.changes.Close(ctx) // the database ends what it cannot be told of
+	s.session.EndSession(ctx)
 }
 
 type changeDoc struct {
@@ -233,24 +240,27 @@ type changeDoc struct {
 	Namespace struct {
 		Collection string `bson:"coll"`
 	} `bson:"ns"`
-	At     bson.Timestamp `bson:"clusterTime"`
-	Key    bson.Raw       `bson:"documentKey"`
-	Full   bson.Raw       `bson:"fullDocument"`
+	Key    bson.Raw `bson:"documentKey"`
+	Full   bson.Raw `bson:"fullDocument"`
 	Update struct {
 		Set bson.Raw `bson:"updatedFields"`
 	} `bson:"updateDescription"`
 }
 
 // event reads the change at hand and gives it its position.
-func (s *stream) event() (events.Event, error) {
-	var doc changeDoc
-	if err := bson.Unmarshal(s.changes.Current, &doc); err != nil {
-		return events.Event{}, fmt.Errorf("decode a change: %w", err)
+func (s *stream) event() (event events.Event, err error) {
+	seconds, ordinal, ok := s.changes.Current.Lookup("clusterTime").TimestampOK()
+	if !ok {
+		return events.Event{}, errors.New("a change has no cluster time")
 	}
-	at := s.count.position(doc.At)
-	event, err := doc.event()
+	at := s.count.position(bson.Timestamp{T: seconds, I: ordinal})
+	var doc changeDoc
+	if err = bson.Unmarshal(s.changes.Current, &doc); err == nil {
+		event, err = doc.event()
+	}
 	if err != nil {
-		return event, fmt.Errorf("read a change of %s at %v: %w", doc.Namespace.Collection, at, err)
+		err = fmt.Errorf("read a change of %s at %v: %w", doc.Namespace.Collection, at, err)
+		event = events.Event{Kind: events.Unreadable, Err: err}
 	}
 	event.Position = at
 	return event, nil

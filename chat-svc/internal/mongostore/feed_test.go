@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
@@ -19,14 +20,24 @@ import (
 type heard struct {
 	mu     sync.Mutex
 	events []events.Event
+	resets int // how often it was told to forget
 }
 
 func (h *heard) listen(e events.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if e.Position.IsZero() {
+		h.resets++
+	}
 	if e.Kind != events.Nothing && e.Kind != events.CheckpointMoved {
 		h.events = append(h.events, e)
 	}
+}
+
+func (h *heard) forgot() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.resets
 }
 
 func (h *heard) all() []events.Event {
@@ -203,7 +214,33 @@ func TestLeaseHasOneHolder(t *testing.T) {
 	require.False(t, take("b", now.Add(2*time.Second)))
 	require.True(t, take("b", now.Add(7*time.Second)), "expired")
 	require.False(t, take("a", now.Add(8*time.Second)))
+	require.False(t, take("c", now.Add(3*time.Second)), "a clock that is a little behind waits")
+	require.True(t, take("c", now.Add(time.Hour)), "one that is ahead takes it")
+	require.True(t, take("a", now.Add(9*time.Second)), "and does not hold it until then")
 	other, err := s.Lease(t.Context(), "other work", "a", now, now.Add(5*time.Second))
 	require.NoError(t, err)
 	require.True(t, other, "each work has a lease of its own")
+}
+
+// A row that no version of this process has written stops nobody: the feed goes
+// on behind it, and what was known is forgotten.
+func TestAChangeThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	db, _ := svctest.Database(t)
+	require.NoError(t, db.Migrate(t.Context(), mongostore.Schema()))
+	s := mongostore.New(db)
+	c := inserted(t, s, group(0, "one"), 2)
+	f, h, _ := run(t, s, false)
+	for collection, bad := range map[string]bson.D{
+		"messages":    {{Key: "_id", Value: "no place"}, {Key: "c", Value: 1}, {Key: "s", Value: "no number"}},
+		"members":     {{Key: "_id", Value: "nobody"}, {Key: "c", Value: "no conversation"}},
+		"memberships": {{Key: "_id", Value: "none"}, {Key: "a", Value: 1}},
+	} {
+		_, err := db.Collection(collection).InsertOne(t.Context(), bad)
+		require.NoError(t, err)
+	}
+	say(t, s, c.ID, 1, 1)
+	require.Eventually(t, func() bool { return len(kinds(h.all(), events.MessageSent)) == 1 && f.Healthy() == "" }, 20*time.Second, 5*time.Millisecond)
+	require.EqualValues(t, 3, f.Unread())
+	require.Equal(t, 3, h.forgot())
 }
