@@ -20,6 +20,7 @@ type metrics struct {
 	fallback *prometheus.CounterVec
 
 	departures prometheus.Counter
+	retired    prometheus.Counter
 
 	polls    *prometheus.CounterVec
 	empty    prometheus.Counter
@@ -61,9 +62,12 @@ func newMetrics(registry prometheus.Registerer, w watched) *metrics {
 		departures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "chat_departures_total", Help: "Deleted accounts that were taken out of their conversations.",
 		}),
+		retired: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "chat_retention_deleted_total", Help: "Messages that were deleted because they were older than RETENTION.",
+		}),
 	}
 	m.countPolls(registry)
-	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, m.fallback, m.departures)
+	registry.MustRegister(m.batch, m.duration, m.stored, m.stopped, m.fallback, m.departures, m.retired)
 	registry.MustRegister(w.gauges()...)
 	registry.MustRegister(w.lookups()...)
 	return m

@@ -24,9 +24,10 @@ const (
 	System  = "system" // for owners and admins
 )
 
-// wideSpan is how many times as many places as a page has messages are looked
-// through when too many of them were withdrawn.
-const wideSpan = 16
+// spans are how many places are looked through for n messages, one after the
+// other: as many, then more because too many of them were withdrawn or are no
+// longer kept, and then all.
+func spans(n int) [3]int64 { return [...]int64{int64(n), 16 * int64(n), math.MaxInt64} }
 
 // A NewMessage is what an account wants to say.
 type NewMessage struct {
@@ -256,14 +257,15 @@ func (s *Service) track(ctx context.Context, caller id.Account, from int64) erro
 	return s.Lists.Track(ctx, caller)
 }
 
-// page reads a range with both bounds: numbers have no gaps. Where messages
-// were withdrawn it reads further down, in ranges that grow, three at most.
+// page reads a range with both bounds: numbers have no gaps above the first
+// that is kept. Where messages were withdrawn, or are no longer kept, it reads
+// further down, in ranges that grow, three at most.
 func (s *Service) page(ctx context.Context, c id.Conversation, below int64, limit int) (page []sequence.Message, err error) {
 	upTo, above := below-1, below-1
 	if below == 0 { // the newest ones stand at or behind the last place known here
 		upTo, above = math.MaxInt64, s.Committer.Known(c)
 	}
-	for _, span := range []int64{int64(limit), wideSpan * int64(limit), math.MaxInt64} {
+	for _, span := range spans(limit) {
 		above = max(0, above-span)
 		found, err := s.Store.History(ctx, c, above, upTo, limit-len(page))
 		page = append(page, found...)

@@ -18,7 +18,7 @@ func (s *Service) MarkRead(ctx context.Context, caller id.Account, c id.Conversa
 	if err != nil {
 		return 0, err
 	}
-	// Places have no gaps: each up to the last is there.
+	// Places have no gaps: each up to the last is there, or was.
 	if upTo.Conversation != c || upTo.Seq > view.Last.Seq {
 		return 0, fault.Field("up_to", "must be a message of this conversation")
 	}

@@ -189,6 +189,7 @@ type source struct {
 	below        int64              // numbers from here on were taken
 	bound        TimelinePosition   // nothing that is still to come is newer
 	rows         []sequence.Message // read and not taken yet, newest first
+	empty        int                // reads in a row that found nothing
 }
 
 // walk merges conversations; the source with the newest bound comes first.
@@ -271,6 +272,26 @@ func (s *source) settle() {
 	s.bound.Seq = s.below - 1 // not newer than the last one
 }
 
+// read fetches at most n rows. Where the last read has found nothing, because
+// messages were withdrawn or deleted by retention, it looks through more places,
+// and then through all: three reads at most find the next row, or that there is
+// none.
+func (s *source) read(ctx context.Context, store Store, n int) (err error) {
+	above := max(0, s.below-1-spans(n)[s.empty])
+	if s.rows, err = store.History(ctx, s.conversation, above, s.below-1, n); err != nil {
+		return err
+	}
+	s.below, s.empty = above+1, s.empty+1
+	if len(s.rows) > 0 {
+		s.empty = 0
+	}
+	if len(s.rows) == n {
+		s.below = s.rows[n-1].ID.Seq
+	}
+	s.settle()
+	return nil
+}
+
 // fix puts the first source where it belongs, or away when it is used up.
 func (w *walk) fix() {
 	if first := w.sources[0]; len(first.rows) == 0 && first.below <= 1 {
@@ -290,11 +311,7 @@ func (w *walk) read(ctx context.Context, missing int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, s := range empty {
 		group.Go(func() error {
-			size := int64(max(chunk, missing/len(empty)+1))
-			rows, err := w.store.History(ctx, s.conversation, max(0, s.below-1-size), s.below-1, int(size))
-			s.rows, s.below = rows, max(1, s.below-size)
-			s.settle()
-			return err
+			return s.read(ctx, w.store, max(chunk, missing/len(empty)+1))
 		})
 	}
 	if err := group.Wait(); err != nil {
