@@ -28,12 +28,14 @@ const issuer = "https://chat.test"
 
 // An auth answers as auth-svc's internal door does: services are built and
 // deployed apart, so chat-svc's tests cannot open the real one. Every account
-// id exists but those that begin with agt_9.
+// id exists but those that begin with agt_9; those that begin with agt_8 were
+// deleted. The others are called name- and the digits of their id.
 type auth struct {
 	*httptest.Server
 	secretFile string
 	key        ed25519.PrivateKey
 	issued     atomic.Int64
+	lookups    atomic.Int64  // calls that asked for accounts
 	life       time.Duration // of the tokens
 	away       atomic.Bool
 
@@ -82,15 +84,20 @@ func (a *auth) serveAccounts(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}
-	answer := accounts.LookupAnswer{}
-	for _, id := range asked.IDs {
-		if !strings.HasPrefix(id, "agt_9") {
-			answer.Accounts = append(answer.Accounts, accounts.Account{ID: id, Name: "name-" + id[4:], Kind: "agent"})
-		}
-	}
+	a.lookups.Add(1)
+	ids := asked.IDs
 	for _, name := range asked.Names {
 		if number, ok := strings.CutPrefix(name, "name-"); ok {
-			answer.Accounts = append(answer.Accounts, accounts.Account{ID: "agt_" + number, Name: name, Kind: "agent"})
+			ids = append(ids, "agt_"+number)
+		}
+	}
+	answer := accounts.LookupAnswer{}
+	for _, id := range ids {
+		if !strings.HasPrefix(id, "agt_9") {
+			name := "name-" + id[4:]
+			answer.Accounts = append(answer.Accounts, accounts.Account{
+				ID: id, Name: name, Kind: "agent", DisplayName: name, Deleted: strings.HasPrefix(id, "agt_8"),
+			})
 		}
 	}
 	_ = json.NewEncoder(w).Encode(answer)

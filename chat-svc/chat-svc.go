@@ -23,6 +23,7 @@ import (
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/restapi"
 	"chatplatform.io/chat-svc/internal/retention"
+	"chatplatform.io/chat-svc/internal/rpcapi"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/chat-svc/internal/sweep"
 	"chatplatform.io/svckit/mongodb"
@@ -151,8 +152,10 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		Feed:      s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted,
 		DirectKey: directKey, Now: s.deps.Now,
 	})
+	verifier := s.verifier()
+	rpc := rpcapi.New(service, s.accounts, verifier, cursors)
 	s.Doors = program.NewDoors(program.DoorOptions{
-		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens,
+		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens, RPC: rpc.Methods(),
 		Checks: map[string]func(context.Context) error{
 			"database": s.db.Ping, "accounts": s.hearsAccounts, "events": s.hearsEvents,
 		},
@@ -167,7 +170,8 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 			Logger: s.deps.Observer.Logger, Dropped: func(n int) { s.metrics.retired.Add(float64(n)) },
 		})
 	}
-	restapi.New(service, s.verifier(), cursors, s.polls).Mount(s.Public)
+	restapi.New(service, verifier, cursors, s.polls).Mount(s.Public)
+	rpc.Mount(s.Public)
 }
 
 func (s *Server) verifier() *token.Verifier {

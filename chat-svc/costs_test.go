@@ -9,12 +9,12 @@ const (
 )
 
 func costs() []cost {
-	return slices.Concat(costsOfMessages(), costsOfLists(), costsOfConversations(), costsOfMembers(), costsOfBlocks())
+	return slices.Concat(costsOfMessages(), costsOfLists(), costsOfConversations(), costsOfMembers(), costsOfBlocks(), costsOfMethods())
 }
 
 func closing() cost {
 	return cost{"closing", `ann DELETE /api/conversations/{conversation_id}`,
-		"find members, " + begins + ", find members, delete members, delete memberships, update formers, " + ends, once}
+		"find members, " + begins + ", delete creations, find members, delete members, delete memberships, update formers, " + ends, once}
 }
 
 func costsOfMessages() []cost {
@@ -28,7 +28,7 @@ func costsOfMessages() []cost {
 		{"a send with a key, and its repeat", `ann/k POST /api/messages {"conversation_id":"$group","content":"x"}`,
 			"find members, find barriers, find messages, insert messages", "insert messages, find messages"},
 		{"a send to one account, the first and the next", `ann POST /api/messages {"recipient_agent_id":"$eve","content":"x"}`,
-			"find members, find barriers, aggregate memberships, aggregate memberships, insert conversations, insert members, insert memberships, find messages, insert messages", "find members, insert messages"},
+			"find members, find barriers, aggregate memberships, aggregate creations, insert conversations, insert creations, insert members, insert memberships, find messages, insert messages", "find members, insert messages"},
 		{"a send to where one is no member", `eve POST /api/messages {"conversation_id":"$group","content":"x"}`, "find members", "find members"},
 		{"an edit", `ann PUT /api/messages/{message_id} {"content":"y"}`, "find members, find messages, update messages", "find messages, update messages"},
 		{"an edit that is refused", `bob PUT /api/messages/{message_id} {"content":"y"}`, "find members, find messages", "find messages"},
@@ -60,7 +60,8 @@ func costsOfLists() []cost {
 }
 
 func costsOfConversations() []cost {
-	const looks, counts, makes = "aggregate memberships", "aggregate memberships", "insert conversations, insert members, insert memberships"
+	const looks, counts = "aggregate memberships", "aggregate creations"
+	const makes = "insert conversations, insert creations, insert members, insert memberships"
 	return []cost{
 		{"a group", `ann POST /api/conversations {"type":"group","members":["$stranger"]}`, looks + ", " + counts + ", " + makes, looks + ", " + counts + ", " + makes},
 		{"a group with a key, and its repeat", `ann/k POST /api/conversations {"type":"group","members":["$eve"]}`,
@@ -97,5 +98,29 @@ func costsOfBlocks() []cost {
 			"find claims, insert blocks, insert barriers, insert claims", "find claims, find blocks"},
 		{"a block of a conversation", `bob POST /api/blocks {"type":"group","target_id":"$group"}`, "find members, insert blocks, insert barriers", once},
 		{"a block taken back", `bob DELETE /api/blocks/{block_id}`, "findAndModify blocks, delete barriers", "findAndModify blocks, delete barriers"},
+	}
+}
+
+func listing() cost {
+	return cost{"chats", `bob POST /api/getChats {}`, "find memberships, find conversations, find conversations, find members", "find conversations, find members"}
+}
+
+func costsOfMethods() []cost {
+	const looks, counts, makes = "aggregate memberships", "aggregate creations", "insert conversations, insert creations, insert members, insert memberships"
+	return []cost{
+		listing(),
+		{"a chat", `bob POST /api/getChat {"chat_id":"$chat"}`, looks + ", find members", looks + ", find members"},
+		{"a chat of who is in none", `eve POST /api/getChat {"chat_id":"$chat"}`, looks + ", find conversations", looks + ", find conversations"},
+		{"a chat with one, and the same again", `ann POST /api/startChat {"user_ids":["@eve"]}`,
+			looks + ", " + counts + ", " + makes + ", find members", looks + ", find members"},
+		{"a chat with several", `ann POST /api/startChat {"user_ids":["@bob","@stranger"]}`,
+			looks + ", " + counts + ", " + makes + ", find members", looks + ", " + counts + ", " + makes + ", find members"},
+		{"a send into a chat", `ann POST /api/sendMessage {"chat_id":"$chat","text":"x"}`,
+			"find members, find barriers, find messages, insert messages", "insert messages"},
+		{"a history", `bob POST /api/getChatHistory {"chat_id":"$chat"}`, "find members, find memberships, find conversations, find messages", "find messages"},
+		{"a page of a history", `bob POST /api/getChatHistory {"chat_id":"$chat","before":"$bare_message"}`, "find members, find messages", "find messages"},
+		{"a mark up to the last message", `bob POST /api/markRead {"chat_id":"$chat","up_to":"$bare_message"}`,
+			looks + ", update memberships", looks + ", update memberships"},
+		{"deletions", `ann POST /api/deleteMessages {"message_ids":["$bare_message"]}`, "find members, find messages, update messages", "find messages, update messages"},
 	}
 }

@@ -24,7 +24,8 @@ type operation struct {
 	body         any
 }
 
-// operations are those of the document that take a token, made about things.
+// operations are those of the document that take a token, made about things,
+// but for the methods of the RPC family.
 func operations(of things) []operation {
 	bodies := map[string]any{
 		"POST /api/messages":             object{"conversation_id": of.conversation, "content": "let me in"},
@@ -42,7 +43,7 @@ func operations(of things) []operation {
 	var all []operation
 	for _, name := range document.Operations() {
 		method, pattern, _ := strings.Cut(name, " ")
-		if pattern != "/health" {
+		if _, rpc := methods("", "")[strings.TrimPrefix(pattern, "/api/")]; pattern != "/health" && !rpc {
 			all = append(all, operation{name, method, parts.Replace(pattern), bodies[name]})
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -31,6 +32,8 @@ const (
 	lookupTimeout = 3 * time.Second
 	lookupMost    = 1000 // of one call
 	answerMax     = 4 << 20
+
+	nameLeast, nameMost = 3, 50 // characters
 
 	// Accounts are cached for at most this long; the change feed ends what it
 	// names sooner.
@@ -103,23 +106,45 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // exist or was deleted. With auth-svc away it answers from memory where it
 // can, and is fault.ErrUnavailable otherwise.
 func (c *Client) ByID(ctx context.Context, ids ...string) (map[string]Account, error) {
+	return living(c.AnyByID(ctx, ids...))
+}
+
+// AnyByID is ByID with the deleted accounts, of which id, name and kind are
+// left.
+func (c *Client) AnyByID(ctx context.Context, ids ...string) (map[string]Account, error) {
 	return c.find(ctx, ids, c.byID.Get, func(missing []string) LookupRequest { return LookupRequest{IDs: missing} },
 		func(a Account) string { return a.ID })
 }
 
 // ByName is ByID by username, without regard to case; the keys of the result
-// are in lower case.
+// are in lower case. What cannot be a username is nobody's.
 func (c *Client) ByName(ctx context.Context, names ...string) (map[string]Account, error) {
-	lower := make([]string, len(names))
-	for i, name := range names {
-		lower[i] = strings.ToLower(name)
+	lower := make([]string, 0, len(names))
+	for _, name := range names {
+		if isName(name) {
+			lower = append(lower, strings.ToLower(name))
+		}
 	}
 	known := func(name string) (Account, bool) {
 		id, _ := c.ids.Get(name)
 		return c.byID.Get(id)
 	}
-	return c.find(ctx, lower, known, func(missing []string) LookupRequest { return LookupRequest{Names: missing} },
-		func(a Account) string { return strings.ToLower(a.Name) })
+	return living(c.find(ctx, lower, known, func(missing []string) LookupRequest { return LookupRequest{Names: missing} },
+		func(a Account) string { return strings.ToLower(a.Name) }))
+}
+
+func living(found map[string]Account, err error) (map[string]Account, error) {
+	maps.DeleteFunc(found, func(_ string, a Account) bool { return a.Deleted })
+	return found, err
+}
+
+// isName reports whether name is a username (docs/api/conventions.md): others
+// would be asked for in vain, and in lower case some look like one.
+func isName(name string) bool {
+	strange := func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-'
+	}
+	return len(name) >= nameLeast && len(name) <= nameMost && !strings.ContainsFunc(name, strange)
 }
 
 // find takes what the cache has and asks for the rest, in calls of a bounded
@@ -146,10 +171,8 @@ func (c *Client) find(
 			return nil, err
 		}
 		for _, a := range answer.Accounts {
-			if !a.Deleted {
-				c.keep(a, before)
-				found[key(a)] = a
-			}
+			c.keep(a, before)
+			found[key(a)] = a
 		}
 	}
 	return found, nil

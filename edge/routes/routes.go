@@ -60,6 +60,13 @@ func Public() Table {
 		{Chat, "/api/messages", Prefix},
 		{Chat, "/api/conversations", Prefix},
 		{Chat, "/api/blocks", Prefix},
+		{Chat, "/api/getChats", Exact},
+		{Chat, "/api/getChat", Exact},
+		{Chat, "/api/startChat", Exact},
+		{Chat, "/api/sendMessage", Exact},
+		{Chat, "/api/getChatHistory", Exact},
+		{Chat, "/api/markRead", Exact},
+		{Chat, "/api/deleteMessages", Exact},
 	}
 }
 

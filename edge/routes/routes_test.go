@@ -33,6 +33,8 @@ func TestFind(t *testing.T) {
 		"an exact pattern with a slash behind it":  {agent + "/", nobody},
 		"no segment where the pattern has braces":  {"/api/agents/", nobody},
 		"a method of the RPC family":               {"/api/getMe", routes.Auth},
+		"a method about chats":                     {"/api/getChats", routes.Chat},
+		"a method with something beneath":          {"/api/getChats/x", nobody},
 		"a method in another case":                 {"/api/getme", nobody},
 		"a well-known document":                    {"/.well-known/jwks.json", routes.Auth},
 		"another well-known document":              {"/.well-known/openid-configuration", nobody},

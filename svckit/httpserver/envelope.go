@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
 	"chatplatform.io/svckit/fault"
@@ -47,6 +48,15 @@ func WriteFault(ctx *fasthttp.RequestCtx, f *fault.Fault) {
 	}
 	begin(ctx, f)
 	write(ctx, map[string]body{"error": {f.Code, f.Message, f.Details, RequestID(ctx)}})
+}
+
+// RPCResult answers with the success of the RPC family:
+// {"ok":true,"result":<result>} (docs/api/accounts-rpc.md).
+func RPCResult(c *fiber.Ctx, result any) error {
+	return c.JSON(struct {
+		OK     bool `json:"ok"`
+		Result any  `json:"result"`
+	}{true, result})
 }
 
 // WriteRPCFault answers with the error body of the RPC family:

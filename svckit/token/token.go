@@ -34,6 +34,14 @@ func DefaultScopes() Scopes {
 	return Scopes{MessagesRead, MessagesWrite, ConversationsRead, PresenceUpdate, LLMChat}
 }
 
+// SeeConversations are the scopes each of which lets an account list and look
+// at its conversations, ManageConversations those that let it make and change
+// them. Who may send may do both (docs/api/auth.md).
+func SeeConversations() Scopes { return append(ManageConversations(), ConversationsRead) }
+
+// ManageConversations is described at SeeConversations.
+func ManageConversations() Scopes { return Scopes{ConversationsWrite, MessagesWrite} }
+
 // Scopes is a list of scopes; its order has no meaning.
 type Scopes []string
 

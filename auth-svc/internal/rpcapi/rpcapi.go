@@ -50,13 +50,6 @@ func accountOf(a identity.Account) account {
 	return account{Username: a.Name, Kind: a.Kind, DisplayName: a.DisplayName(), AgentID: a.ID}
 }
 
-func result(c *fiber.Ctx, body any) error {
-	return c.JSON(struct {
-		OK     bool `json:"ok"`
-		Result any  `json:"result"`
-	}{true, body})
-}
-
 type signedIn struct {
 	AccessToken string  `json:"access_token"`
 	ExpiresIn   int     `json:"expires_in"`
@@ -78,7 +71,7 @@ func (a *API) postSignIn(c *fiber.Ctx) error {
 		return err
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store")
-	return result(c, signedIn{AccessToken: made.Value, ExpiresIn: int(made.ExpiresIn.Seconds()), Account: accountOf(who)})
+	return httpserver.RPCResult(c, signedIn{AccessToken: made.Value, ExpiresIn: int(made.ExpiresIn.Seconds()), Account: accountOf(who)})
 }
 
 func (a *API) getMe(c *fiber.Ctx) error {
@@ -90,7 +83,7 @@ func (a *API) getMe(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return result(c, accountOf(me))
+	return httpserver.RPCResult(c, accountOf(me))
 }
 
 func (a *API) getUser(c *fiber.Ctx) error {
@@ -113,7 +106,7 @@ func (a *API) getUser(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return result(c, accountOf(found))
+	return httpserver.RPCResult(c, accountOf(found))
 }
 
 type usersRequest struct {
@@ -167,7 +160,7 @@ func (a *API) getUsers(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return result(c, page)
+	return httpserver.RPCResult(c, page)
 }
 
 func (a *API) usersPlace(caller string, body usersRequest) (usersPlace, int, error) {

@@ -51,6 +51,9 @@ type Accounts interface {
 	// ByID finds living accounts; an id that is not in the result is nobody's.
 	// fault.ErrUnavailable where that cannot be found out.
 	ByID(ctx context.Context, ids ...string) (map[string]accounts.Account, error)
+	// ByName is ByID by username, without regard to case; the keys of the
+	// result are in lower case.
+	ByName(ctx context.Context, names ...string) (map[string]accounts.Account, error)
 }
 
 // Deps are what the domain works with.

@@ -5,15 +5,22 @@ import (
 	"context"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/readmark"
 )
 
-// MaxShown is how many members a conversation's detail shows in full.
-const MaxShown = 1000
+const (
+	// MaxShown is how many members a conversation's detail shows in full.
+	MaxShown = 1000
+	// MaxListed is MaxShown for each conversation of a list.
+	MaxListed = 100
+)
 
-// A Detail is a conversation with the members that are shown of it: all up to
-// MaxShown; beyond that the owner, the admins and the caller.
+// A Detail is a conversation with the members that are shown of it: all of
+// them where they are few enough; of more the owner, the admins and the caller,
+// no more than that number.
 type Detail struct {
 	View
 	Members []Member // the owner, then the earliest first
@@ -26,14 +33,49 @@ func (s *Service) Conversation(ctx context.Context, caller id.Account, c id.Conv
 	if err != nil {
 		return Detail{}, err
 	}
-	shown, err := s.shown(ctx, caller, view)
-	if err != nil {
-		return Detail{}, err
+	return s.detail(ctx, caller, view, MaxShown)
+}
+
+// Details shows up to MaxListed members of each of the caller's conversations.
+// It reads once for all that have no more, and once or twice for each of the
+// others.
+func (s *Service) Details(ctx context.Context, caller id.Account, views []View) ([]Detail, error) {
+	var small []id.Conversation
+	for _, v := range views {
+		if v.MemberCount <= MaxListed {
+			small = append(small, v.ID)
+		}
 	}
-	slices.SortFunc(shown, func(a, b Member) int {
+	all, err := s.Store.AllMembers(ctx, small, MaxListed)
+	if err != nil {
+		return nil, err
+	}
+	details := make([]Detail, len(views))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(together)
+	for i, v := range views {
+		if v.MemberCount <= MaxListed {
+			details[i] = Detail{v, inOrder(all[v.ID])}
+			continue
+		}
+		group.Go(func() (err error) {
+			details[i], err = s.detail(ctx, caller, v, MaxListed)
+			return err
+		})
+	}
+	return details, group.Wait()
+}
+
+func (s *Service) detail(ctx context.Context, caller id.Account, view View, most int) (Detail, error) {
+	shown, err := s.shown(ctx, caller, view, most)
+	return Detail{View: view, Members: inOrder(shown)}, err
+}
+
+func inOrder(members []Member) []Member {
+	slices.SortFunc(members, func(a, b Member) int {
 		return cmp.Or(rank(a)-rank(b), a.JoinedAt.Compare(b.JoinedAt), cmp.Compare(a.Account, b.Account))
 	})
-	return Detail{View: view, Members: shown}, nil
+	return members
 }
 
 func rank(m Member) int {
@@ -43,11 +85,11 @@ func rank(m Member) int {
 	return 1
 }
 
-func (s *Service) shown(ctx context.Context, caller id.Account, view View) ([]Member, error) {
-	if view.MemberCount <= MaxShown {
-		return s.Store.Members(ctx, view.ID, "", MaxShown)
+func (s *Service) shown(ctx context.Context, caller id.Account, view View, most int) ([]Member, error) {
+	if view.MemberCount <= most {
+		return s.Store.Members(ctx, view.ID, "", most)
 	}
-	shown, err := s.Store.Leaders(ctx, view.ID, MaxShown)
+	shown, err := s.Store.Leaders(ctx, view.ID, most-1)
 	if err != nil || slices.ContainsFunc(shown, func(m Member) bool { return m.Account == caller }) {
 		return shown, err
 	}
@@ -57,7 +99,7 @@ func (s *Service) shown(ctx context.Context, caller id.Account, view View) ([]Me
 
 func (s *Service) view(ctx context.Context, caller id.Account, c id.Conversation) (View, error) {
 	view, err := s.Store.View(ctx, caller, c)
-	return s.withMark(caller, view), err
+	return s.withMark(caller, view), strangers(c, err)
 }
 
 // withMark lets an account see the moves of its read mark that were not written

@@ -60,6 +60,68 @@ func (s *Service) Create(ctx context.Context, caller id.Account, n NewConversati
 	return s.createOnce(ctx, caller, c, n)
 }
 
+// Start is Create by usernames, in upper or lower case, of which repetitions
+// and the caller's own count once: two make a direct conversation, more make a
+// group. Faults beside those of Create: fault.ErrNotFound where a name is
+// nobody's.
+func (s *Service) Start(ctx context.Context, caller id.Account, names []string, key string) (d Detail, replayed bool, err error) {
+	others, err := s.named(ctx, caller, names)
+	if err != nil {
+		return Detail{}, false, err
+	}
+	wanted := NewConversation{Type: Group, Members: others, Key: key}
+	if len(others) == 1 {
+		wanted.Type = Direct
+	}
+	created, err := s.Create(ctx, caller, wanted)
+	if errors.Is(err, ErrAgentID) {
+		return Detail{}, false, fault.ErrNotFound.Say("members: one of the accounts was just deleted").With("field", "members").Because(err)
+	}
+	if err != nil {
+		return Detail{}, false, err
+	}
+	d, err = s.detail(ctx, caller, created.View, MaxShown)
+	return d, created.Replayed, err
+}
+
+// named finds the accounts of the names but the caller's.
+func (s *Service) named(ctx context.Context, caller id.Account, names []string) ([]id.Account, error) {
+	lower := make([]string, len(names))
+	for i, name := range names {
+		lower[i] = strings.ToLower(name)
+	}
+	slices.Sort(lower)
+	lower = slices.Compact(lower)
+	if len(lower) > s.limits.MembersPerGroup {
+		return nil, s.groupIsFull()
+	}
+	found, err := s.Accounts.ByName(ctx, lower...)
+	if err != nil {
+		return nil, fmt.Errorf("look up %d names: %w", len(lower), err)
+	}
+	var others []id.Account
+	var missing []string
+	for _, name := range lower {
+		switch who, lives := found[name]; {
+		case !lives:
+			missing = append(missing, name)
+		case id.Account(who.ID) != caller:
+			others = append(others, id.Account(who.ID))
+		}
+	}
+	if len(missing) > 0 {
+		return nil, unknown(fault.ErrNotFound, "members", missing)
+	}
+	if len(others) == 0 {
+		return nil, fault.Field("members", "must name somebody beside yourself")
+	}
+	return others, nil
+}
+
+func (s *Service) groupIsFull() error {
+	return fault.ErrQuota.Say("A group has at most %d members.", s.limits.MembersPerGroup).With("quota", "members_per_group")
+}
+
 // normal checks what can be checked without asking anybody.
 func (s *Service) normal(caller id.Account, n NewConversation) (NewConversation, error) {
 	others := slices.DeleteFunc(slices.Clone(n.Members), func(a id.Account) bool { return a == caller })
@@ -79,7 +141,7 @@ func (s *Service) normal(caller id.Account, n NewConversation) (NewConversation,
 	case n.Type != Group:
 		return n, fault.Field("type", "must be direct or group")
 	case len(n.Members)+1 > s.limits.MembersPerGroup:
-		return n, fault.ErrQuota.Say("A group has at most %d members.", s.limits.MembersPerGroup).With("quota", "members_per_group")
+		return n, s.groupIsFull()
 	}
 	return n, nil
 }
@@ -228,15 +290,21 @@ func (s *Service) mayCreate(ctx context.Context, caller id.Account, others []id.
 	}
 	missing := slices.DeleteFunc(ids, func(a string) bool { _, lives := living[a]; return lives })
 	if len(missing) > 0 {
-		return unknown("members", missing)
+		return unknown(ErrAgentID, "members", missing)
 	}
 	return nil
 }
 
-// unknown names the first of the accounts that a field wrongly lists.
-func unknown(field string, missing []string) error {
-	const most = 20
-	named := missing[:min(len(missing), most)]
-	return ErrAgentID.Say("%s: no such account: %s", field, strings.Join(named, ", ")).
+// unknown refuses the accounts that a field wrongly lists, and names the first.
+func unknown(refusal *fault.Fault, field string, missing []string) error {
+	const most, longest = 20, 60
+	named := make([]string, 0, most)
+	for _, who := range missing[:min(len(missing), most)] {
+		if utf8.RuneCountInString(who) > longest {
+			who = string([]rune(who)[:longest]) + "…"
+		}
+		named = append(named, who)
+	}
+	return refusal.Say("%s: no such account: %s", field, strings.Join(named, ", ")).
 		With("field", field).With("unknown", named)
 }

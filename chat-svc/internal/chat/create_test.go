@@ -36,6 +36,10 @@ func (everybody) ByID(_ context.Context, ids ...string) (map[string]accounts.Acc
 	return found, nil
 }
 
+func (everybody) ByName(context.Context, ...string) (map[string]accounts.Account, error) {
+	return nil, nil
+}
+
 // A breaking store is the real one, whose calls of one kind fail once.
 type breaking struct {
 	*mongostore.Store

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chatplatform.io/chat-svc/internal/id"
@@ -17,6 +18,9 @@ const (
 	EditWindow     = 15 * time.Minute
 	WithdrawWindow = 2 * time.Minute
 )
+
+// MaxDelete is how many messages are deleted at once.
+const MaxDelete = 100
 
 // maxRaces is how often a change is decided again because another one of the
 // same message came first.
@@ -60,17 +64,70 @@ func (s *Service) Edit(ctx context.Context, caller id.Account, m id.Message, con
 // changes nothing. Faults: fault.ErrNotFound where the caller is no member or
 // the message is withdrawn, fault.ErrForbidden.
 func (s *Service) Delete(ctx context.Context, caller id.Account, m id.Message) error {
-	return s.changeMessage(ctx, caller, m, func(is sequence.Message, role Role) error {
-		switch {
-		case is.Withdrawn:
-			return fault.ErrNotFound
-		case is.Sender != caller && !role.Leads():
-			return fault.ErrForbidden.Say("Only the sender, an admin or the owner deletes a message.")
-		case is.Deleted:
-			return nil
+	deleted, err := s.DeleteAll(ctx, caller, []id.Message{m})
+	if err == nil && deleted == 0 {
+		return fault.ErrNotFound
+	}
+	return err
+}
+
+// DeleteAll is Delete for 1 to MaxDelete messages, whichever conversations they
+// are in: none is deleted unless all may be. Those that are not there, or
+// withdrawn, are passed over; deleted counts the others, each once. Faults:
+// fault.ErrNotFound where the caller is no member of one of the conversations,
+// fault.ErrForbidden, fault.ErrInvalid.
+func (s *Service) DeleteAll(ctx context.Context, caller id.Account, all []id.Message) (deleted int, err error) {
+	if len(all) == 0 || len(all) > MaxDelete {
+		return 0, fault.Field("message_ids", "must name 1 to %d messages", MaxDelete)
+	}
+	due := map[id.Conversation][]int64{}
+	for c, seqs := range byConversation(all) {
+		found, err := s.deletable(ctx, caller, c, seqs)
+		if err != nil {
+			return 0, err
 		}
-		return s.Store.DeleteMessage(ctx, m, caller, s.now())
-	})
+		deleted += len(found)
+		for _, m := range found {
+			if !m.Deleted {
+				due[c] = append(due[c], m.ID.Seq)
+			}
+		}
+	}
+	for c, seqs := range due {
+		if err := s.Store.DeleteMessages(ctx, c, seqs, caller, s.now()); err != nil {
+			return 0, err
+		}
+		s.Lists.Changed(c)
+	}
+	return deleted, nil
+}
+
+func byConversation(all []id.Message) map[id.Conversation][]int64 {
+	seqs := map[id.Conversation][]int64{}
+	for _, m := range all {
+		if !slices.Contains(seqs[m.Conversation], m.Seq) {
+			seqs[m.Conversation] = append(seqs[m.Conversation], m.Seq)
+		}
+	}
+	return seqs
+}
+
+// deletable gives those of the messages that are there, if the caller may
+// delete them.
+func (s *Service) deletable(ctx context.Context, caller id.Account, c id.Conversation, seqs []int64) ([]sequence.Message, error) {
+	member, err := s.Rights.member(ctx, c, caller)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.Store.Messages(ctx, c, seqs)
+	if err != nil {
+		return nil, err
+	}
+	found = slices.DeleteFunc(found, func(m sequence.Message) bool { return m.Withdrawn })
+	if !member.Role.Leads() && slices.ContainsFunc(found, func(m sequence.Message) bool { return m.Sender != caller }) {
+		return nil, fault.ErrForbidden.Say("Only the sender, an admin or the owner deletes a message.")
+	}
+	return found, nil
 }
 
 // Withdraw erases a message, deleted or not, for its sender and within

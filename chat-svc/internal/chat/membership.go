@@ -93,7 +93,7 @@ func (s *Service) mayJoin(ctx context.Context, c id.Conversation, target id.Acco
 		return fmt.Errorf("look up %s: %w", target, err)
 	}
 	if _, lives := living[string(target)]; !lives {
-		return unknown("agent_id", []string{string(target)})
+		return unknown(ErrAgentID, "agent_id", []string{string(target)})
 	}
 	most := crowded * s.limits.ConversationsPerAccount
 	count, err := s.Store.CountConversations(ctx, target, most)
@@ -110,7 +110,7 @@ func (s *Service) invitation(h held, target id.Account, role Role) (string, Chan
 	case h.target == nil && role == RoleAdmin && h.caller.Role != RoleOwner:
 		return "", Change{}, fault.ErrForbidden.Say("Only the owner makes admins.")
 	case h.target == nil && h.MemberCount >= s.limits.MembersPerGroup:
-		return "", Change{}, fault.ErrQuota.Say("A group has at most %d members.", s.limits.MembersPerGroup).With("quota", "members_per_group")
+		return "", Change{}, s.groupIsFull()
 	case h.target == nil:
 		now := s.now()
 		return Invited, Change{At: now, Joins: &Member{Account: target, Role: role, JoinedAt: now}}, nil

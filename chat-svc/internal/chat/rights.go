@@ -154,7 +154,8 @@ func (r *Rights) member(ctx context.Context, c id.Conversation, a id.Account) (M
 		})
 		r.members.give(key, found, m, err, true)
 	}
-	return found.wait(ctx)
+	m, err := found.wait(ctx)
+	return m, strangers(c, err)
 }
 
 // barriersOf are the first of what bars an account's sends, at most

@@ -51,6 +51,9 @@ type Store interface {
 	// Members are at most limit members whose ids stand behind one (""; all do),
 	// in the order of their ids.
 	Members(ctx context.Context, c id.Conversation, behind id.Account, limit int) ([]Member, error)
+	// AllMembers are the members of several conversations that have at most a
+	// number of members each, in no order.
+	AllMembers(ctx context.Context, of []id.Conversation, most int) (map[id.Conversation][]Member, error)
 	// Leaders are the owner and the admins, at most limit, in no order.
 	Leaders(ctx context.Context, c id.Conversation, limit int) ([]Member, error)
 
@@ -59,15 +62,18 @@ type Store interface {
 	HasMessage(ctx context.Context, m id.Message) (bool, error)
 	// Message reads one message, withdrawn or not; fault.ErrNotFound.
 	Message(ctx context.Context, m id.Message) (sequence.Message, error)
+	// Messages reads those of the messages that are there, withdrawn or not, in
+	// no order.
+	Messages(ctx context.Context, c id.Conversation, seqs []int64) ([]sequence.Message, error)
 	// SentUnder reads the message that sender wrote under key, withdrawn or
 	// not; fault.ErrNotFound.
 	SentUnder(ctx context.Context, c id.Conversation, sender id.Account, key string) (sequence.Message, error)
 	// EditMessage changes the content; fault.ErrConflict where the message is
 	// no longer as it was read. editedAt must be behind was.EditedAt.
 	EditMessage(ctx context.Context, was sequence.Message, content string, editedAt time.Time) error
-	// DeleteMessage hides the content for good and notes by whom;
-	// fault.ErrConflict where the message is deleted or withdrawn already.
-	DeleteMessage(ctx context.Context, m id.Message, by id.Account, deletedAt time.Time) error
+	// DeleteMessages hides the content of messages for good and notes by whom;
+	// those that are deleted or withdrawn already stay as they are.
+	DeleteMessages(ctx context.Context, c id.Conversation, seqs []int64, by id.Account, deletedAt time.Time) error
 	// WithdrawMessage erases what was said, deleted or not, and leaves the
 	// place; fault.ErrConflict where it is withdrawn already.
 	WithdrawMessage(ctx context.Context, m id.Message) error

@@ -121,7 +121,16 @@ func Direct(key []byte, a, b Account) Conversation {
 }
 
 // String gives the id as clients see it.
-func (c Conversation) String() string { return conversationPrefix + uuid.UUID(c).String() }
+func (c Conversation) String() string { return conversationPrefix + c.Bare() }
+
+// Bare gives the id without its prefix, as the RPC family writes it: a UUID.
+func (c Conversation) Bare() string { return uuid.UUID(c).String() }
+
+// ParseBareConversation reads what Conversation.Bare gives, in capital letters
+// too.
+func ParseBareConversation(s string) (Conversation, error) {
+	return ParseConversation(conversationPrefix + strings.ToLower(s))
+}
 
 // MarshalText implements encoding.TextMarshaler.
 func (c Conversation) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
@@ -157,7 +166,13 @@ func ParseMessage(s string) (Message, error) {
 }
 
 // String gives the id as clients see it.
-func (m Message) String() string { return messagePrefix + messageEncoding.EncodeToString(m.Place()) }
+func (m Message) String() string { return messagePrefix + m.Bare() }
+
+// Bare gives the id without its prefix, as the RPC family writes it.
+func (m Message) Bare() string { return messageEncoding.EncodeToString(m.Place()) }
+
+// ParseBareMessage reads what Message.Bare gives.
+func ParseBareMessage(s string) (Message, error) { return ParseMessage(messagePrefix + s) }
 
 // Place gives the 24 bytes under which the message is stored: the
 // conversation's 16 and the number's 8, big-endian.

@@ -184,6 +184,28 @@ func TestMembers(t *testing.T) {
 	require.Len(t, few, 2)
 }
 
+func TestAllMembers(t *testing.T) {
+	t.Parallel()
+	s, commands := open(t)
+	one, two := inserted(t, s, group(0, "one"), 2, 3), inserted(t, s, group(0, "two"), 4)
+	inserted(t, s, group(0, "another"), 5)
+	commands.Reset()
+	all, err := s.AllMembers(t.Context(), []id.Conversation{one.ID, two.ID, id.NewGroup()}, 100)
+	require.NoError(t, err)
+	require.Equal(t, 1, commands.Count(), "one read")
+	require.Len(t, all, 2)
+	require.ElementsMatch(t, ownerAnd(2, 3), all[one.ID])
+	require.ElementsMatch(t, ownerAnd(4), all[two.ID])
+	few, err := s.AllMembers(t.Context(), []id.Conversation{one.ID, two.ID}, 1)
+	require.NoError(t, err)
+	require.Equal(t, 2, len(few[one.ID])+len(few[two.ID]), "no more than that in all")
+	commands.Reset()
+	none, err := s.AllMembers(t.Context(), nil, 100)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	require.Zero(t, commands.Count())
+}
+
 func TestMoveReads(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)

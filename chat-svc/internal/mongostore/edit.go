@@ -32,6 +32,15 @@ func (s *Store) Message(ctx context.Context, m id.Message) (sequence.Message, er
 	return doc.message()
 }
 
+// Messages implements chat.Store.
+func (s *Store) Messages(ctx context.Context, c id.Conversation, seqs []int64) ([]sequence.Message, error) {
+	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages), in(c, among("s", seqs)))
+	if err != nil {
+		return nil, fmt.Errorf("read %d messages of %s: %w", len(seqs), c, err)
+	}
+	return each(docs, messageDoc.message)
+}
+
 // SentUnder implements chat.Store.
 func (s *Store) SentUnder(ctx context.Context, c id.Conversation, sender id.Account, key string) (sequence.Message, error) {
 	doc, err := findOne[messageDoc](ctx, s.db.Collection(messages), sentUnder(c, sender, key))
@@ -56,10 +65,14 @@ func (s *Store) EditMessage(ctx context.Context, was sequence.Message, content s
 		set(bson.D{{Key: "content", Value: content}, {Key: "edited_at", Value: editedAt}}))
 }
 
-// DeleteMessage implements chat.Store.
-func (s *Store) DeleteMessage(ctx context.Context, m id.Message, by id.Account, deletedAt time.Time) error {
-	return s.changeMessage(ctx, m, at(m, absent("deleted_at"), absent("withdrawn")),
+// DeleteMessages implements chat.Store.
+func (s *Store) DeleteMessages(ctx context.Context, c id.Conversation, seqs []int64, by id.Account, deletedAt time.Time) error {
+	_, err := s.db.Collection(messages).UpdateMany(ctx, in(c, among("s", seqs), absent("deleted_at"), absent("withdrawn")),
 		set(bson.D{{Key: "deleted_at", Value: deletedAt}, {Key: "deleted_by", Value: by}}))
+	if err != nil {
+		return mongodb.Fault(fmt.Errorf("delete %d messages of %s: %w", len(seqs), c, err))
+	}
+	return nil
 }
 
 // WithdrawMessage implements chat.Store.

@@ -2,18 +2,21 @@ package mongostore_test
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/mongostore"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/svckit/fault"
+	"chatplatform.io/svckit/svctest"
 )
 
 // full is a stored message that has everything a message can have.
@@ -81,7 +84,7 @@ func TestEditMessage(t *testing.T) {
 	require.Equal(t, "edited again", stands(t, s, first.ID).Body.Content)
 
 	third := stands(t, s, first.ID)
-	require.NoError(t, s.DeleteMessage(t.Context(), first.ID, account(1), at(13)))
+	require.NoError(t, remove(t, s, first.ID, 1))
 	requireConflict(t, s.EditMessage(t.Context(), third, "back", at(14)))
 	require.NoError(t, s.WithdrawMessage(t.Context(), first.ID))
 	requireConflict(t, s.EditMessage(t.Context(), third, "back", at(15)))
@@ -89,15 +92,46 @@ func TestEditMessage(t *testing.T) {
 	requireConflict(t, s.EditMessage(t.Context(), row(first.ID.Conversation, 9, "none"), "x", at(15)))
 }
 
-func TestDeleteMessage(t *testing.T) {
+// remove deletes one message by account n, at a time of its own.
+func remove(t *testing.T, s *mongostore.Store, m id.Message, n int) error {
+	t.Helper()
+	return s.DeleteMessages(t.Context(), m.Conversation, []int64{m.Seq}, account(n), at(10+n))
+}
+
+func TestMessages(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
 	m := full(t, s, id.NewGroup())
-	require.NoError(t, s.DeleteMessage(t.Context(), m.ID, account(7), at(10)))
+	full(t, s, id.NewGroup())
+	require.NoError(t, s.WithdrawMessage(t.Context(), id.Message{Conversation: m.ID.Conversation, Seq: 1}))
+	found, err := s.Messages(t.Context(), m.ID.Conversation, []int64{1, 2, 3})
+	require.NoError(t, err)
+	slices.SortFunc(found, func(a, b sequence.Message) int { return int(a.ID.Seq - b.ID.Seq) })
+	require.Len(t, found, 2, "those that are there")
+	require.True(t, found[0].Withdrawn, "withdrawn or not")
+	require.Equal(t, m, found[1])
+}
+
+func TestDeleteMessages(t *testing.T) {
+	t.Parallel()
+	db, _ := svctest.Database(t)
+	require.NoError(t, db.Migrate(t.Context(), mongostore.Schema()))
+	s := mongostore.New(db)
+	m := full(t, s, id.NewGroup())
+	elsewhere := full(t, s, id.NewGroup())
+	require.NoError(t, remove(t, s, m.ID, 7))
 	want := m
 	want.Deleted, want.Body.Content = true, ""
 	require.Equal(t, want, stands(t, s, m.ID), "everything but the content")
-	requireConflict(t, s.DeleteMessage(t.Context(), m.ID, account(8), at(11)))
+	require.Equal(t, elsewhere, stands(t, s, elsewhere.ID), "in one conversation")
+
+	withdrawn := id.Message{Conversation: m.ID.Conversation, Seq: 1}
+	require.NoError(t, s.WithdrawMessage(t.Context(), withdrawn))
+	require.NoError(t, s.DeleteMessages(t.Context(), m.ID.Conversation, []int64{1, 2, 9}, account(8), at(11)))
+	require.False(t, stands(t, s, withdrawn).Deleted, "a withdrawn one stays as it is")
+	doc, err := db.Collection("messages").FindOne(t.Context(), bson.D{{Key: "_id", Value: m.ID.Place()}}).Raw()
+	require.NoError(t, err)
+	require.Equal(t, string(account(7)), doc.Lookup("deleted_by").StringValue(), "so does a deleted one")
 
 	there, err := s.HasMessage(t.Context(), m.ID)
 	require.NoError(t, err)
@@ -113,13 +147,14 @@ func TestWithdrawMessage(t *testing.T) {
 	m := full(t, s, id.NewGroup())
 	c := m.ID.Conversation
 	require.NoError(t, s.EditMessage(t.Context(), m, "edited", at(10)))
-	require.NoError(t, s.DeleteMessage(t.Context(), m.ID, account(7), at(11)))
+	require.NoError(t, remove(t, s, m.ID, 7))
 	require.NoError(t, s.WithdrawMessage(t.Context(), m.ID))
 	want := m
 	want.Body, want.Withdrawn = sequence.Body{}, true
 	require.Equal(t, want, stands(t, s, m.ID), "place, sender, key, fingerprint, mark and time are left")
 	requireConflict(t, s.WithdrawMessage(t.Context(), m.ID))
-	requireConflict(t, s.DeleteMessage(t.Context(), m.ID, account(7), at(12)))
+	require.NoError(t, remove(t, s, m.ID, 8))
+	require.Equal(t, want, stands(t, s, m.ID), "it is deleted no more")
 
 	there, err := s.HasMessage(t.Context(), m.ID)
 	require.NoError(t, err)
@@ -155,7 +190,6 @@ func TestChangesRace(t *testing.T) {
 		"edits": func(m sequence.Message, n int) error {
 			return s.EditMessage(t.Context(), m, "edited", at(10).Add(time.Duration(n)*time.Millisecond))
 		},
-		"deletions":   func(m sequence.Message, n int) error { return s.DeleteMessage(t.Context(), m.ID, account(n), at(10)) },
 		"withdrawals": func(m sequence.Message, _ int) error { return s.WithdrawMessage(t.Context(), m.ID) },
 	}
 	for name, change := range tests {

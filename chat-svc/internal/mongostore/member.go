@@ -123,6 +123,32 @@ func (s *Store) Members(ctx context.Context, c id.Conversation, behind id.Accoun
 		options.Find().SetSort(ascending("a")))
 }
 
+// AllMembers implements chat.Store.
+func (s *Store) AllMembers(ctx context.Context, of []id.Conversation, most int) (map[id.Conversation][]chat.Member, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	docs, err := findAll[memberDoc](ctx, s.db.Collection(members),
+		bson.D{among("c", binaries(of)), {Key: "a", Value: bson.D{{Key: "$gt", Value: gone}}}},
+		options.Find().SetLimit(int64(len(of)*most)))
+	if err != nil {
+		return nil, fmt.Errorf("find the members of %d conversations: %w", len(of), err)
+	}
+	found := make(map[id.Conversation][]chat.Member, len(of))
+	for _, doc := range docs {
+		c, err := conversationOf(doc.Conversation)
+		if err != nil {
+			return nil, err
+		}
+		m, err := doc.member()
+		if err != nil {
+			return nil, err
+		}
+		found[c] = append(found[c], m)
+	}
+	return found, nil
+}
+
 // Leaders implements chat.Store.
 func (s *Store) Leaders(ctx context.Context, c id.Conversation, limit int) ([]chat.Member, error) {
 	return s.findMembers(ctx, in(c, among("role", []chat.Role{chat.RoleOwner, chat.RoleAdmin})), limit)

@@ -108,11 +108,7 @@ func (s *Store) entries(ctx context.Context, wanted []bson.Binary, reads map[id.
 
 // Conversations implements chat.Store.
 func (s *Store) Conversations(ctx context.Context, wanted []id.Conversation) (map[id.Conversation]chat.Conversation, error) {
-	keys := make([]bson.Binary, len(wanted))
-	for i, c := range wanted {
-		keys[i] = binary(c)
-	}
-	docs, err := findAll[conversationDoc](ctx, s.db.Collection(conversations), bson.D{among("_id", keys)})
+	docs, err := findAll[conversationDoc](ctx, s.db.Collection(conversations), bson.D{among("_id", binaries(wanted))})
 	if err != nil {
 		return nil, fmt.Errorf("read %d conversations: %w", len(wanted), err)
 	}

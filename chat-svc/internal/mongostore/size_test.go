@@ -56,7 +56,7 @@ func TestSizesOfDocuments(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, sequence.Outcome{Stored: len(run)}, outcome)
 	require.NoError(t, s.EditMessage(t.Context(), run[3], run[3].Body.Content, at(10)))
-	require.NoError(t, s.DeleteMessage(t.Context(), run[4].ID, account(1), at(10)))
+	require.NoError(t, remove(t, s, run[4].ID, 1))
 	require.NoError(t, s.WithdrawMessage(t.Context(), run[5].ID))
 	_, _, err = s.InsertClaim(t.Context(), chat.Claim{Account: account(1), Key: key, Conversation: c.ID, StartedAt: at(0)})
 	require.NoError(t, err)

@@ -132,6 +132,14 @@ const uuidSubtype = 0x04
 
 func binary(c id.Conversation) bson.Binary { return bson.Binary{Subtype: uuidSubtype, Data: c[:]} }
 
+func binaries(of []id.Conversation) []bson.Binary {
+	all := make([]bson.Binary, len(of))
+	for i, c := range of {
+		all[i] = binary(c)
+	}
+	return all
+}
+
 func conversationOf(b bson.Binary) (id.Conversation, error) {
 	if len(b.Data) != len(id.Conversation{}) {
 		return id.Conversation{}, errors.New("a stored conversation id has another length than a UUID")

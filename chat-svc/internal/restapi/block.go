@@ -56,7 +56,7 @@ func (a *API) postBlock(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, nil)
+	key, err := httpserver.IdempotencyKey(c, nil)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (a *API) postBlock(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	replayed(c, again)
+	httpserver.Replayed(c, again)
 	return c.Status(http.StatusCreated).JSON(showBlock(block))
 }
 

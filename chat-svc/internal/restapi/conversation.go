@@ -57,7 +57,7 @@ func (a *API) postConversation(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, nil)
+	key, err := httpserver.IdempotencyKey(c, nil)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (a *API) postConversation(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	replayed(c, created.Replayed)
+	httpserver.Replayed(c, created.Replayed)
 	if created.Made {
 		c.Status(http.StatusCreated)
 	}

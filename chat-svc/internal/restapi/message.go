@@ -73,7 +73,7 @@ func (a *API) postMessage(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, body.ClientMsgID)
+	key, err := httpserver.IdempotencyKey(c, body.ClientMsgID)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (a *API) postMessage(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	replayed(c, receipt.Replayed)
+	httpserver.Replayed(c, receipt.Replayed)
 	m := receipt.Message
 	return c.Status(http.StatusCreated).JSON(sentMessage{
 		MessageID: m.ID.String(), ConversationID: m.ID.Conversation.String(), SenderID: m.Sender,

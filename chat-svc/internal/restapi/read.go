@@ -29,7 +29,7 @@ func (a *API) postRead(c *fiber.Ctx) error {
 	if err != nil {
 		return fault.Field("up_to", "is not the id of a message")
 	}
-	unread, err := a.chat.MarkRead(c.UserContext(), caller(c), conversation, upTo)
+	unread, err := a.chat.MarkRead(c.UserContext(), caller(c), conversation, &upTo)
 	if err != nil {
 		return err
 	}

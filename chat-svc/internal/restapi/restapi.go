@@ -3,8 +3,6 @@
 package restapi
 
 import (
-	"unicode/utf8"
-
 	"github.com/gofiber/fiber/v2"
 
 	"chatplatform.io/chat-svc/internal/chat"
@@ -29,9 +27,8 @@ func New(service *chat.Service, verifier *token.Verifier, cursors *paging.Codec,
 
 // Mount adds the routes to f.
 func (a *API) Mount(f *fiber.App) {
-	// Who may send may do everything with conversations (docs/api/auth.md).
-	look := token.Require(a.verifier, token.ConversationsRead, token.ConversationsWrite, token.MessagesWrite)
-	manage := token.Require(a.verifier, token.ConversationsWrite, token.MessagesWrite)
+	look := token.Require(a.verifier, token.SeeConversations()...)
+	manage := token.Require(a.verifier, token.ManageConversations()...)
 	read := token.Require(a.verifier, token.MessagesRead)
 	send := token.Require(a.verifier, token.MessagesWrite)
 
@@ -86,34 +83,4 @@ func agentIDs(field string, texts ...string) ([]id.Account, error) {
 		accounts[i] = a
 	}
 	return accounts, nil
-}
-
-const (
-	keyHeader      = "Idempotency-Key"
-	replayedHeader = "Idempotency-Replayed"
-	maxKey         = 255 // characters
-)
-
-// idempotencyKey reads the key of a safe repeat, "" for none, from the header
-// or, where a body has one, from there.
-func idempotencyKey(c *fiber.Ctx, inBody *string) (string, error) {
-	field, key := keyHeader, c.Get(keyHeader)
-	given := c.Request().Header.Peek(keyHeader) != nil
-	if inBody != nil {
-		if given && key != *inBody {
-			return "", fault.Field("client_msg_id", "must equal the Idempotency-Key header where both are sent")
-		}
-		field, key, given = "client_msg_id", *inBody, true
-	}
-	if given && (key == "" || !utf8.ValidString(key) || utf8.RuneCountInString(key) > maxKey) {
-		return "", fault.Field(field, "must have 1 to %d characters", maxKey)
-	}
-	return key, nil
-}
-
-// replayed marks the answer to an earlier request.
-func replayed(c *fiber.Ctx, is bool) {
-	if is {
-		c.Set(replayedHeader, "true")
-	}
 }
