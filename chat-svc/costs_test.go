@@ -20,15 +20,15 @@ func closing() cost {
 func costsOfMessages() []cost {
 	return []cost{
 		{"a send", `ann POST /api/messages {"conversation_id":"$group","content":"x"}`,
-			"find members, find barriers, find messages, insert messages", "insert messages"},
+			"find members, find barriers, find conversations, find messages, insert messages", "insert messages"},
 		{"a send of whom somebody blocks", `cat POST /api/messages {"conversation_id":"$group","content":"x"}`,
-			"find members, find barriers, find members, find messages, insert messages", "find members, insert messages"},
+			"find members, find barriers, find members, find conversations, find messages, insert messages", "find members, insert messages"},
 		{"a reply that mentions", `ann POST /api/messages {"conversation_id":"$group","content":"x","in_reply_to":"$message","mention":["$bob","$cat"]}`,
-			"find members, find barriers, find messages, find members, find messages, insert messages", "find messages, find members, insert messages"},
+			"find members, find barriers, find messages, find members, find conversations, find messages, insert messages", "find messages, find members, insert messages"},
 		{"a send with a key, and its repeat", `ann/k POST /api/messages {"conversation_id":"$group","content":"x"}`,
-			"find members, find barriers, find messages, insert messages", "insert messages, find messages"},
+			"find members, find barriers, find conversations, find messages, insert messages", "insert messages, find messages"},
 		{"a send to one account, the first and the next", `ann POST /api/messages {"recipient_agent_id":"$eve","content":"x"}`,
-			"find members, find barriers, aggregate memberships, aggregate creations, insert conversations, insert creations, insert members, insert memberships, find messages, insert messages", "find members, insert messages"},
+			"find members, find barriers, aggregate memberships, aggregate creations, insert conversations, insert creations, insert members, insert memberships, find conversations, find messages, insert messages", "find members, insert messages"},
 		{"a send to where one is no member", `eve POST /api/messages {"conversation_id":"$group","content":"x"}`, "find members", "find members"},
 		{"an edit", `ann PUT /api/messages/{message_id} {"content":"y"}`, "find members, find messages, update messages", "find messages, update messages"},
 		{"an edit that is refused", `bob PUT /api/messages/{message_id} {"content":"y"}`, "find members, find messages", "find messages"},
@@ -74,7 +74,7 @@ func costsOfConversations() []cost {
 }
 
 func costsOfMembers() []cost {
-	const joins = "find messages, insert members, insert memberships, "
+	const joins = "find conversations, find messages, insert members, insert memberships, "
 	const leaves = "delete members, delete memberships, update formers, "
 	both := func(commands string) (string, string) { return commands, commands }
 	invite, inviteAgain := both("find members, find members, aggregate memberships, " + begins + ", " + joins + ends)
@@ -116,7 +116,7 @@ func costsOfMethods() []cost {
 		{"a chat with several", `ann POST /api/startChat {"user_ids":["@bob","@stranger"]}`,
 			looks + ", " + counts + ", " + makes + ", find members", looks + ", " + counts + ", " + makes + ", find members"},
 		{"a send into a chat", `ann POST /api/sendMessage {"chat_id":"$chat","text":"x"}`,
-			"find members, find barriers, find messages, insert messages", "insert messages"},
+			"find members, find barriers, find conversations, find messages, insert messages", "insert messages"},
 		{"a history", `bob POST /api/getChatHistory {"chat_id":"$chat"}`, "find members, find memberships, find conversations, find messages", "find messages"},
 		{"a page of a history", `bob POST /api/getChatHistory {"chat_id":"$chat","before":"$bare_message"}`, "find members, find messages", "find messages"},
 		{"a mark up to the last message", `bob POST /api/markRead {"chat_id":"$chat","up_to":"$bare_message"}`,

@@ -2,6 +2,9 @@ package chatsvc
 
 import "net/http"
 
+// Queued is how full the fullest queue of messages is, from 0 to 1.
+func Queued(s *Server) float64 { return s.committer.Full() }
+
 // Routes lists the public routes as "METHOD /path/:parameter".
 func Routes(s *Server) []string {
 	var routes []string

@@ -169,12 +169,9 @@ func (c *crowd) send(t *testing.T, who person, conversation, text string) bool {
 	answer := who.do(t, "POST", "/api/messages", object{
 		"conversation_id": conversation, "content": text, "client_msg_id": text,
 	})
-	if answer.Status == 503 {
-		return false
-	}
 	if answer.Status != 201 {
-		t.Errorf("%s: %d %s", text, answer.Status, answer.Body)
-		return true
+		unavailable(t, answer)
+		return answer.Status != 503
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -228,11 +225,12 @@ func isClosed(done <-chan struct{}) bool {
 	}
 }
 
-// check reads everything back: no gap, no double, nothing lost or moved.
+// check reads everything back: no gap, no double, nothing lost or moved, and
+// what one of them sent in the order in which it was sent.
 func (c *crowd) check(t *testing.T, who person) {
 	stored := 0
 	for _, conversation := range c.conversations {
-		seqs := map[float64]bool{}
+		seqs, later := map[float64]bool{}, map[int]int{}
 		last, cursor, more := 0.0, "", true
 		for more {
 			page := who.want(t, 200, "GET", "/api/conversations/"+conversation+"/messages?limit=100&cursor="+cursor, nil)
@@ -244,6 +242,13 @@ func (c *crowd) check(t *testing.T, who person) {
 				last = max(last, seq)
 				require.Equal(t, c.places[conversation+m["content"].(string)], m["message_id"])
 				stored++
+				var turn, name int
+				_, err := fmt.Sscanf(m["content"].(string), "%d of %d", &turn, &name)
+				require.NoError(t, err)
+				if after, known := later[name]; known {
+					require.Less(t, turn, after, "%d's order", name)
+				}
+				later[name] = turn
 			}
 			cursor, more = page.Text("cursor"), page.Get("has_more").(bool)
 		}

@@ -35,8 +35,9 @@ func metric(t *testing.T, registry *prometheus.Registry, name string) (sum float
 // that no busy machine makes the feed look silent.
 func measured(t *testing.T, i installation, environ ...string) (place, *prometheus.Registry) {
 	t.Helper()
+	i.anyClock = true // the database's goes on
 	deps, _ := i.logged(t)
-	deps.Now = newStopped().Now
+	deps.Now, i.anyClock = newStopped().Now, true
 	client := document.Client(t, i.serverWith(t, deps, environ...).Handler())
 	p := place{i, i.as(t, client, 1), i.as(t, client, 2), i.as(t, client, 3)}
 	p.trusted(t)

@@ -2,6 +2,7 @@ package chatsvc_test
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -61,9 +62,7 @@ func TestSendRefuses(t *testing.T) {
 	here := p.ann.say(t, conversation, "here").Text("message_id")
 	into := func(more object) object {
 		body := object{"conversation_id": conversation, "content": "x"}
-		for k, v := range more {
-			body[k] = v
-		}
+		maps.Copy(body, more)
 		return body
 	}
 	many := make([]string, 51)

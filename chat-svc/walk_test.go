@@ -128,8 +128,8 @@ func watched(t *testing.T, environ ...string) (place, *svctest.Commands) {
 	return place{i, i.as(t, client, 1), i.as(t, client, 2), i.as(t, client, 3)}, commands
 }
 
-// However many messages in a row were withdrawn, a page reads past them, by
-// three queries at most.
+// However many messages in a row were withdrawn, a page reads past them by a
+// few queries.
 func TestPagesReadPastWithdrawnMessages(t *testing.T) {
 	t.Parallel()
 	p, commands := watched(t, unlimited, "SEND_BURST=100000")

@@ -49,13 +49,10 @@ func (s *Service) After(
 	var changed <-chan struct{}
 	for {
 		found, changes, err := s.look(ctx, caller, only, next, limit)
-		if err != nil || len(found.Messages) > 0 || wait == 0 && !found.More {
+		if err != nil || len(found.Messages) > 0 || wait == 0 {
 			return found, err
 		}
 		next = found.Next
-		if found.More { // all that was found is hidden or withdrawn
-			continue
-		}
 		if changed != nil {
 			select {
 			case <-changed:
@@ -84,10 +81,11 @@ func (s *Service) look(
 	if err != nil {
 		return found, nil, err
 	}
-	if found, err = s.behind(ctx, snapshot.Entries, next, upTo, limit); err != nil {
+	blocked, err := s.blockedBy(ctx, caller)
+	if err != nil {
 		return found, nil, err
 	}
-	found.Messages, err = s.shownTo(ctx, caller, found.Messages)
+	found, err = s.behind(ctx, snapshot.Entries, blocked, next, upTo, limit)
 	return found, snapshot.Changed, err
 }
 
@@ -108,66 +106,69 @@ func (s *Service) seen(ctx context.Context, caller id.Account, only *id.Conversa
 	return snapshot, nil
 }
 
-func (s *Service) behind(ctx context.Context, entries []lists.Entry, next Next, upTo events.Position, limit int) (Timeline, error) {
+func (s *Service) behind(
+	ctx context.Context, entries []lists.Entry, blocked []id.Account, next Next, upTo events.Position, limit int,
+) (Timeline, error) {
 	if next.Walk == nil {
 		if told, ok := s.Feed.Between(next.Position, upTo); ok {
-			return s.fromFeed(told, entries, next, upTo, limit), nil
+			return s.fromFeed(ctx, told, entries, blocked, next, upTo, limit)
 		}
 		start := TimelinePosition{At: next.Position.Time().Add(-lookBack)}
 		next = Next{Position: upTo, Walk: &start}
 	}
-	return s.fromRows(ctx, entries, next, limit)
+	return s.fromRows(ctx, entries, blocked, next, limit)
 }
 
 // fromFeed takes messages out of what the feed has told behind next, up to a
-// position.
-func (s *Service) fromFeed(told []events.Event, entries []lists.Entry, next Next, upTo events.Position, limit int) Timeline {
+// position, each with what was told about it since.
+func (s *Service) fromFeed(
+	ctx context.Context, told []events.Event, entries []lists.Entry, blocked []id.Account, next Next, upTo events.Position, limit int,
+) (Timeline, error) {
 	mine := make(map[id.Conversation]bool, len(entries))
 	for _, e := range entries {
 		mine[e.Conversation] = true
 	}
+	veil := s.newVeil(blocked)
+	changed := asTheyAre(told)
 	found := Timeline{Next: Next{Position: upTo, Above: maps.Clone(next.Above)}}
-	var sent []events.Event
+	var last events.Position
 	for _, e := range told {
 		if e.Kind != events.MessageSent || !mine[e.Conversation] || e.Message.ID.Seq <= next.Above[e.Conversation] {
 			continue
 		}
-		if len(sent) == limit {
-			found.More, found.Next.Position = true, sent[limit-1].Position
+		m := cmp.Or(changed[e.Message.ID], e.Message)
+		if hidden, err := veil.hides(ctx, m); err != nil {
+			return Timeline{}, err
+		} else if hidden || m.Withdrawn {
+			continue
+		}
+		if len(found.Messages) == limit {
+			found.More, found.Next.Position = true, last
 			break
 		}
-		sent = append(sent, e)
+		found.Messages, last = append(found.Messages, *m), e.Position
 	}
 	maps.DeleteFunc(found.Next.Above, func(c id.Conversation, seq int64) bool {
 		return s.Feed.Told(c, seq, found.Next.Position)
 	})
-	found.Messages = asTheyAre(sent, told)
-	return found
+	return found, nil
 }
 
-// asTheyAre gives the messages with what was told about them since.
-func asTheyAre(sent, told []events.Event) []sequence.Message {
-	at := make(map[id.Message]int, len(sent))
-	messages := make([]sequence.Message, len(sent))
-	for i, e := range sent {
-		at[e.Message.ID], messages[i] = i, *e.Message
-	}
-	if len(sent) == 0 {
-		return nil
-	}
+// asTheyAre are the messages that were changed, as they were told last.
+func asTheyAre(told []events.Event) map[id.Message]*sequence.Message {
+	changed := map[id.Message]*sequence.Message{}
 	for _, e := range told {
-		if e.Kind != events.MessageChanged {
-			continue
-		}
-		if i, ok := at[e.Message.ID]; ok {
-			messages[i] = *e.Message
+		if e.Kind == events.MessageChanged {
+			changed[e.Message.ID] = e.Message
 		}
 	}
-	return slices.DeleteFunc(messages, func(m sequence.Message) bool { return m.Withdrawn })
+	return changed
 }
 
 // fromRows reads what was created since an instant, oldest first.
-func (s *Service) fromRows(ctx context.Context, entries []lists.Entry, next Next, limit int) (Timeline, error) {
+func (s *Service) fromRows(
+	ctx context.Context, entries []lists.Entry, blocked []id.Account, next Next, limit int,
+) (Timeline, error) {
 	walk := *next.Walk
 	rows := make([][]sequence.Message, len(entries))
 	group, inner := errgroup.WithContext(ctx)
@@ -177,8 +178,12 @@ func (s *Service) fromRows(ctx context.Context, entries []lists.Entry, next Next
 			continue
 		}
 		from, above := walk.entry(e.Conversation)
-		group.Go(func() (err error) {
-			rows[i], err = s.Store.CreatedSince(inner, e.Conversation, from, above, limit+1)
+		group.Go(func() error {
+			hidden, err := s.hiddenIn(inner, e.Conversation, blocked)
+			if err != nil {
+				return err
+			}
+			rows[i], err = s.Store.CreatedSince(inner, e.Conversation, from, above, limit+1, hidden...)
 			return err
 		})
 	}

@@ -68,8 +68,6 @@ type BlockStore interface {
 	// DeleteBlock takes a block and its barrier away, and gives it;
 	// fault.ErrNotFound.
 	DeleteBlock(ctx context.Context, a id.Account, b id.Block) (Block, error)
-	// BlockedAmong finds those of the accounts that one account blocks.
-	BlockedAmong(ctx context.Context, a id.Account, accounts []id.Account) ([]id.Account, error)
 	// MemberCount counts a conversation's members; fault.ErrNotFound.
 	MemberCount(ctx context.Context, c id.Conversation) (int, error)
 }
@@ -231,60 +229,74 @@ func (s *Service) blocksBar(ctx context.Context, c id.Conversation) (bool, error
 // pair is how many members a direct conversation has.
 const pair = 2
 
-// readable is page without the messages of those whom the caller blocks, where
-// blocks do not bar them from sending.
-func (s *Service) readable(ctx context.Context, caller id.Account, c id.Conversation, below int64, limit int) (page []sequence.Message, err error) {
-	bar, err := s.blocksBar(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	if bar {
-		return s.page(ctx, c, below, limit)
-	}
-	for more := true; more && len(page) < limit; {
-		found, err := s.page(ctx, c, below, limit)
-		if err != nil {
-			return nil, err
-		}
-		if more = len(found) == limit; more {
-			below = found[limit-1].ID.Seq
-		}
-		shown, err := s.unhidden(ctx, caller, found)
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, shown...)
-	}
-	return page[:min(limit, len(page))], nil
-}
+// maxHidden bounds the blocks by which an account hides messages (docs/api/chat.md).
+const maxHidden = 5000
 
-// unhidden leaves out what accounts that the caller blocks have sent.
-func (s *Service) unhidden(ctx context.Context, caller id.Account, page []sequence.Message) ([]sequence.Message, error) {
-	var senders []id.Account
-	for _, m := range page {
-		if m.Sender != caller && !slices.Contains(senders, m.Sender) {
-			senders = append(senders, m.Sender)
-		}
+// blockedBy are the accounts that the caller blocks, as far as that may hide
+// messages from it.
+func (s *Service) blockedBy(ctx context.Context, caller id.Account) ([]id.Account, error) {
+	if s.limits.BlocksMaxGroup == 0 {
+		return nil, nil
 	}
-	if len(senders) == 0 {
-		return page, nil
-	}
-	blocked, err := s.blockedAmong(ctx, caller, senders)
-	return slices.DeleteFunc(page, func(m sequence.Message) bool { return slices.Contains(blocked, m.Sender) }), err
-}
-
-// blockedAmong finds those of the accounts that the caller blocks.
-func (s *Service) blockedAmong(ctx context.Context, caller id.Account, accounts []id.Account) ([]id.Account, error) {
 	newest, err := s.Rights.blocksOf(ctx, caller)
-	if err != nil || len(newest) == 0 {
-		return nil, err
+	if err == nil && len(newest) > rememberedBlocks {
+		newest, err = s.Store.Blocks(ctx, caller, nil, maxHidden)
 	}
-	if len(newest) > rememberedBlocks {
-		return s.Store.BlockedAmong(ctx, caller, accounts)
-	}
-	blocked := make([]id.Account, 0, len(newest))
+	var blocked []id.Account
 	for _, b := range newest {
-		blocked = append(blocked, b.Target.Account)
+		if b.Target.Account != "" {
+			blocked = append(blocked, b.Target.Account)
+		}
+	}
+	return blocked, err
+}
+
+// hiddenIn are those of the blocked accounts whose messages are hidden in a
+// conversation: all or none. Who blocks nobody costs no read.
+func (s *Service) hiddenIn(ctx context.Context, c id.Conversation, blocked []id.Account) ([]id.Account, error) {
+	if len(blocked) == 0 {
+		return nil, nil
+	}
+	bar, err := s.blocksBar(ctx, c)
+	switch {
+	case errors.Is(err, fault.ErrNotFound): // closed meanwhile
+		return nil, nil
+	case err != nil || bar:
+		return nil, err
 	}
 	return blocked, nil
+}
+
+// A veil tells which messages are hidden from who has blocked some accounts; it
+// asks once for each conversation in which one of them has spoken.
+type veil struct {
+	*Service
+	blocked []id.Account
+	speaks  map[id.Account]bool
+	over    map[id.Conversation]bool
+}
+
+func (s *Service) newVeil(blocked []id.Account) veil {
+	v := veil{s, blocked, make(map[id.Account]bool, len(blocked)), map[id.Conversation]bool{}}
+	for _, a := range blocked {
+		v.speaks[a] = true
+	}
+	return v
+}
+
+func (v veil) hides(ctx context.Context, m *sequence.Message) (bool, error) {
+	if !v.speaks[m.Sender] {
+		return false, nil
+	}
+	c := m.ID.Conversation
+	over, known := v.over[c]
+	if !known {
+		hidden, err := v.hiddenIn(ctx, c, v.blocked)
+		if err != nil {
+			return false, err
+		}
+		over = len(hidden) > 0
+		v.over[c] = over
+	}
+	return over, nil
 }

@@ -24,10 +24,9 @@ const (
 	System  = "system" // for owners and admins
 )
 
-// spans are how many places are looked through for n messages, one after the
-// other: as many, then more because too many of them were withdrawn or are no
-// longer kept, and then all.
-func spans(n int) [3]int64 { return [...]int64{int64(n), 16 * int64(n), math.MaxInt64} }
+// wideSpan is how many times wider each next range of places is, where too many
+// messages were withdrawn or are hidden.
+const wideSpan = 16
 
 // A NewMessage is what an account wants to say.
 type NewMessage struct {
@@ -220,7 +219,8 @@ func fingerprint(key string, body sequence.Body) [16]byte {
 }
 
 // History gives at most limit messages of a conversation, newest first: those
-// below a number, or with 0 the newest; withdrawn ones are left out. below is
+// below a number, or with 0 the newest; withdrawn and hidden ones are left out.
+// Where those are many a page is shorter, and empty only at the end. below is
 // where the following page goes on; 0 when there is none. fault.ErrNotFound
 // for who is no member.
 func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversation, from int64, limit int) (found Timeline, below int64, err error) {
@@ -234,7 +234,15 @@ func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversat
 	if err := s.track(ctx, caller, from); err != nil {
 		return Timeline{}, 0, err
 	}
-	page, err := s.readable(ctx, caller, c, from, limit+1)
+	blocked, err := s.blockedBy(ctx, caller)
+	if err != nil {
+		return Timeline{}, 0, err
+	}
+	hidden, err := s.hiddenIn(ctx, c, blocked)
+	if err != nil {
+		return Timeline{}, 0, err
+	}
+	page, left, err := s.page(ctx, c, from, limit+1, hidden)
 	if err != nil {
 		return Timeline{}, 0, err
 	}
@@ -242,8 +250,11 @@ func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversat
 	if len(page) > 0 {
 		found.Next.Above = map[id.Conversation]int64{c: page[0].ID.Seq}
 	}
-	if len(page) > limit {
+	switch {
+	case len(page) > limit:
 		found.Messages, found.More, below = page[:limit], true, page[limit-1].ID.Seq
+	case left > 0:
+		found.More, below = true, left+1
 	}
 	return found, below, nil
 }
@@ -257,22 +268,26 @@ func (s *Service) track(ctx context.Context, caller id.Account, from int64) erro
 	return s.Lists.Track(ctx, caller)
 }
 
-// page reads a range with both bounds: numbers have no gaps above the first
-// that is kept. Where messages were withdrawn, or are no longer kept, it reads
-// further down, in ranges that grow, three at most.
-func (s *Service) page(ctx context.Context, c id.Conversation, below int64, limit int) (page []sequence.Message, err error) {
-	upTo, above := below-1, below-1
+// page reads a range with both bounds: numbers have no gaps. Where messages
+// were withdrawn or are hidden it reads further down, in ranges that grow, two
+// in all and more only while nothing is found. left is the highest place that
+// was not looked at; it means nothing where the page is full.
+func (s *Service) page(
+	ctx context.Context, c id.Conversation, below int64, limit int, hidden []id.Account,
+) (page []sequence.Message, left int64, err error) {
+	upTo, left := below-1, below-1
 	if below == 0 { // the newest ones stand at or behind the last place known here
-		upTo, above = math.MaxInt64, s.Committer.Known(c)
+		upTo, left = math.MaxInt64, s.Committer.Known(c)
 	}
-	for _, span := range spans(limit) {
-		above = max(0, above-span)
-		found, err := s.Store.History(ctx, c, above, upTo, limit-len(page))
+	span := int64(limit)
+	for ranges := 0; ranges < 2 || len(page) == 0; ranges++ {
+		left = max(0, left-span)
+		found, err := s.Store.History(ctx, c, left, upTo, limit-len(page), hidden...)
 		page = append(page, found...)
-		if err != nil || len(page) == limit || above == 0 {
-			return page, err
+		if err != nil || len(page) == limit || left == 0 {
+			return page, left, err
 		}
-		upTo = above
+		upTo, span = left, span*wideSpan
 	}
-	return page, nil
+	return page, left, nil
 }

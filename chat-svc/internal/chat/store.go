@@ -78,15 +78,17 @@ type Store interface {
 	// place; fault.ErrConflict where it is withdrawn already.
 	WithdrawMessage(ctx context.Context, m id.Message) error
 	// History gives the newest limit messages that were not withdrawn and whose
-	// number is above one and at most the other, newest first.
-	History(ctx context.Context, c id.Conversation, above, upTo int64, limit int) ([]sequence.Message, error)
+	// number is above one and at most the other, newest first, without those of
+	// hidden senders.
+	History(ctx context.Context, c id.Conversation, above, upTo int64, limit int, hidden ...id.Account) ([]sequence.Message, error)
 
 	// SeqAt is the number of the last message that was created at an instant or
 	// before; 0 for none.
 	SeqAt(ctx context.Context, c id.Conversation, at time.Time) (int64, error)
 	// CreatedSince gives the first limit messages that were created at an
-	// instant or later and whose number is above one, in order.
-	CreatedSince(ctx context.Context, c id.Conversation, at time.Time, above int64, limit int) ([]sequence.Message, error)
+	// instant or later and whose number is above one, in order, without
+	// withdrawn ones and those of hidden senders.
+	CreatedSince(ctx context.Context, c id.Conversation, at time.Time, above int64, limit int, hidden ...id.Account) ([]sequence.Message, error)
 
 	// InsertClaim keeps a claim, for 24 hours; where the account has used the
 	// key before it returns that claim, and false.

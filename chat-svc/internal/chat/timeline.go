@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,7 +16,6 @@ import (
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/sequence"
-	"chatplatform.io/svckit/fault"
 )
 
 const (
@@ -72,11 +70,16 @@ func (s *Service) Timeline(ctx context.Context, caller id.Account, from *Page, l
 	if err != nil {
 		return Timeline{}, err
 	}
+	blocked, err := s.blockedBy(ctx, caller)
+	if err != nil {
+		return Timeline{}, err
+	}
 	walk, err := s.walk(ctx, active(entries), behind)
 	if err != nil {
 		return Timeline{}, err
 	}
-	page, err := s.shownOf(ctx, caller, walk, limit+1)
+	walk.hidden = func(ctx context.Context, c id.Conversation) ([]id.Account, error) { return s.hiddenIn(ctx, c, blocked) }
+	page, err := walk.take(ctx, limit+1)
 	if err != nil {
 		return Timeline{}, fmt.Errorf("read the messages of %s: %w", caller, err)
 	}
@@ -90,50 +93,6 @@ func (s *Service) Timeline(ctx context.Context, caller id.Account, from *Page, l
 		t.Next = Next{Position: at, Above: s.above(page, at)}
 	}
 	return t, nil
-}
-
-// shownOf takes n messages of a walk that are not hidden from the caller.
-func (s *Service) shownOf(ctx context.Context, caller id.Account, w *walk, n int) ([]sequence.Message, error) {
-	var page []sequence.Message
-	for len(page) < n {
-		taken, err := w.take(ctx, n-len(page))
-		if err != nil || len(taken) == 0 {
-			return page, err
-		}
-		shown, err := s.shownTo(ctx, caller, taken)
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, shown...)
-	}
-	return page, nil
-}
-
-// shownTo leaves out what is hidden from the caller in large groups.
-func (s *Service) shownTo(ctx context.Context, caller id.Account, all []sequence.Message) ([]sequence.Message, error) {
-	if s.limits.BlocksMaxGroup == 0 || len(all) == 0 {
-		return all, nil
-	}
-	hides := map[id.Conversation]bool{}
-	for _, m := range all {
-		if _, known := hides[m.ID.Conversation]; known {
-			continue
-		}
-		bar, err := s.blocksBar(ctx, m.ID.Conversation)
-		if err != nil && !errors.Is(err, fault.ErrNotFound) { // closed meanwhile
-			return nil, err
-		}
-		hides[m.ID.Conversation] = !bar
-	}
-	unhidden, err := s.unhidden(ctx, caller, slices.Clone(all))
-	if err != nil {
-		return nil, err
-	}
-	left := make(map[id.Message]bool, len(unhidden))
-	for _, m := range unhidden {
-		left[m.ID] = true
-	}
-	return slices.DeleteFunc(all, func(m sequence.Message) bool { return hides[m.ID.Conversation] && !left[m.ID] }), nil
 }
 
 // above names the conversations of which the newest messages are on a first
@@ -188,13 +147,15 @@ type source struct {
 	conversation id.Conversation
 	below        int64              // numbers from here on were taken
 	bound        TimelinePosition   // nothing that is still to come is newer
+	wide         int64              // how many times wider the next range is; 0 before the first
+	hidden       []id.Account       // senders whose messages are left out
 	rows         []sequence.Message // read and not taken yet, newest first
-	empty        int                // reads in a row that found nothing
 }
 
 // walk merges conversations; the source with the newest bound comes first.
 type walk struct {
 	store   Store
+	hidden  func(context.Context, id.Conversation) ([]id.Account, error)
 	sources []*source
 }
 
@@ -272,26 +233,6 @@ func (s *source) settle() {
 	s.bound.Seq = s.below - 1 // not newer than the last one
 }
 
-// read fetches at most n rows. Where the last read has found nothing, because
-// messages were withdrawn or deleted by retention, it looks through more places,
-// and then through all: three reads at most find the next row, or that there is
-// none.
-func (s *source) read(ctx context.Context, store Store, n int) (err error) {
-	above := max(0, s.below-1-spans(n)[s.empty])
-	if s.rows, err = store.History(ctx, s.conversation, above, s.below-1, n); err != nil {
-		return err
-	}
-	s.below, s.empty = above+1, s.empty+1
-	if len(s.rows) > 0 {
-		s.empty = 0
-	}
-	if len(s.rows) == n {
-		s.below = s.rows[n-1].ID.Seq
-	}
-	s.settle()
-	return nil
-}
-
 // fix puts the first source where it belongs, or away when it is used up.
 func (w *walk) fix() {
 	if first := w.sources[0]; len(first.rows) == 0 && first.below <= 1 {
@@ -311,7 +252,7 @@ func (w *walk) read(ctx context.Context, missing int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, s := range empty {
 		group.Go(func() error {
-			return s.read(ctx, w.store, max(chunk, missing/len(empty)+1))
+			return w.readOne(ctx, s, max(chunk, missing/len(empty)+1))
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -322,5 +263,28 @@ func (w *walk) read(ctx context.Context, missing int) error {
 			heap.Push(w, s)
 		}
 	}
+	return nil
+}
+
+// readOne reads a range that has as many places as messages are wanted. Where
+// messages were withdrawn or are hidden, the next range of the same source is
+// wider, so that few reads pass however many.
+func (w *walk) readOne(ctx context.Context, s *source, size int) (err error) {
+	if s.wide == 0 {
+		s.wide = 1
+		if s.hidden, err = w.hidden(ctx, s.conversation); err != nil {
+			return err
+		}
+	}
+	above := max(0, s.below-1-s.wide*int64(size))
+	if s.rows, err = w.store.History(ctx, s.conversation, above, s.below-1, size, s.hidden...); err != nil {
+		return err
+	}
+	if s.below = above + 1; len(s.rows) == size {
+		s.below = s.rows[size-1].ID.Seq
+	} else {
+		s.wide *= wideSpan
+	}
+	s.settle()
 	return nil
 }

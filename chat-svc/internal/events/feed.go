@@ -19,7 +19,7 @@ import (
 
 const (
 	// freshness is how old the last word from the database, and how far behind
-	// it the last applied change, may be for memory to be trusted.
+	// it what is known, may be for memory to be trusted.
 	freshness = time.Second
 	// reopen is the pause before a broken stream is opened again.
 	reopen = 200 * time.Millisecond
@@ -45,7 +45,7 @@ type Source interface {
 
 // A Stream is used by one goroutine and closed by it.
 type Stream interface {
-	// Next gives the changes that came, in order, waiting up to half a second
+	// Next gives the changes that came, in order, waiting up to a quarter of a second
 	// for the first; and how far the database itself has come.
 	Next(ctx context.Context) (batch []Event, newest Position, err error)
 	Close()
@@ -61,7 +61,6 @@ type Feed struct {
 	mu      sync.Mutex
 	applied Position  // everything in this process knows what is up to here
 	taken   Position  // of the event that is being applied, or was last
-	current bool      // the last batch was empty or near the database's newest change
 	known   mark      // all that was committed by then is applied
 	next    mark      // will be known once its position is applied
 	heard   time.Time // when the database last answered; zero from a start until it does
@@ -106,7 +105,7 @@ func (f *Feed) begin(at Position) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.applied, f.taken = at, at
-	f.current, f.heard = false, time.Time{}
+	f.heard = time.Time{}
 	f.known, f.next = mark{}, mark{}
 	f.ring.restart(at)
 	f.table = newTable(at, f.now())
@@ -183,7 +182,6 @@ func (f *Feed) apply(batch []Event, newest Position, begun time.Time) {
 	if !newest.IsZero() {
 		f.offset = now.Truncate(time.Second).Sub(newest.Time())
 	}
-	f.current = len(batch) == 0 || newest.Time().Sub(f.applied.Time()) <= freshness
 	if len(batch) > 0 {
 		close(f.moved)
 		f.moved = make(chan struct{})
@@ -273,12 +271,12 @@ func (f *Feed) Applied() Position {
 func (f *Feed) Healthy() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
+	switch now := f.now(); {
 	case f.heard.IsZero():
 		return "starting"
-	case f.now().Sub(f.heard) > freshness:
+	case now.Sub(f.heard) > freshness:
 		return "silent"
-	case !f.current:
+	case now.Sub(f.known.moment) > freshness:
 		return "behind"
 	}
 	return ""

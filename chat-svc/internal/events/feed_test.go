@@ -213,12 +213,18 @@ func TestHealth(t *testing.T) {
 			pass(pollEvery + time.Millisecond)
 			require.Empty(t, f.Healthy(), "nothing came")
 
-			set(func() { s.all = []events.Event{sent(1, 1, events.Position{Seconds: 10})}; s.lag = 2 * time.Second })
-			pass(pollEvery)
-			require.Equal(t, "behind", f.Healthy(), "what came is older than the newest")
+			set(func() {
+				for n := range uint32(8) {
+					s.all = append(s.all, sent(1, int64(n)+1, events.Position{Seconds: 10 + n}))
+					s.turns = append(s.turns, 1)
+				}
+				s.slow = 400 * time.Millisecond
+			})
+			pass(2 * time.Second)
+			require.Equal(t, "behind", f.Healthy(), "what comes is older than what there was a second ago")
 
-			set(func() { s.lag = 0 })
-			pass(pollEvery)
+			set(func() { s.slow = 0 })
+			pass(2 * time.Second)
 			require.Empty(t, f.Healthy())
 
 			set(func() { s.turns = []int{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1} })

@@ -29,7 +29,7 @@ type script struct {
 	turns []int
 	again int           // changes that a stream repeats from before where it is opened
 	quiet bool          // the database answers nothing at all
-	lag   time.Duration // of what is given behind what there is
+	slow  time.Duration // how long each answer takes
 }
 
 func (s *script) Checkpoint(context.Context) (events.Position, error) {
@@ -66,9 +66,13 @@ type scripted struct {
 }
 
 // pollEvery is how long the database waits for a change.
-const pollEvery = 500 * time.Millisecond
+const pollEvery = 250 * time.Millisecond
 
 func (s *scripted) Next(ctx context.Context) ([]events.Event, events.Position, error) {
+	s.mu.Lock()
+	slow := s.slow
+	s.mu.Unlock()
+	<-time.After(slow)
 	if batch, newest, err := s.turn(); err != nil || len(batch) > 0 {
 		return batch, newest, err
 	}
@@ -105,7 +109,6 @@ func (s *scripted) turn() ([]events.Event, events.Position, error) {
 	if len(s.all) > 0 {
 		newest = s.all[len(s.all)-1].Position
 	}
-	newest.Seconds += uint32(s.lag / time.Second)
 	return batch, newest, nil
 }
 

@@ -15,7 +15,6 @@ import (
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/svckit/fault"
-	"chatplatform.io/svckit/mongodb"
 )
 
 type blockDoc struct {
@@ -149,19 +148,6 @@ func (s *Store) DeleteBlock(ctx context.Context, a id.Account, b id.Block) (was 
 		return chat.Block{}, fmt.Errorf("delete block %s: %w", b, err)
 	}
 	return was, nil
-}
-
-// BlockedAmong implements chat.Store.
-func (s *Store) BlockedAmong(ctx context.Context, a id.Account, accounts []id.Account) ([]id.Account, error) {
-	pairs := make([][]byte, len(accounts))
-	for i, other := range accounts {
-		pairs[i] = pairOf(a, string(other))
-	}
-	docs, err := findAll[blockDoc](ctx, s.db.Collection(blocks), of(a, among("_id", pairs)))
-	if err != nil {
-		return nil, mongodb.Fault(fmt.Errorf("find whom %s blocks: %w", a, err))
-	}
-	return each(docs, func(d blockDoc) (id.Account, error) { return id.Account(d.Target), nil })
 }
 
 // Barriers implements chat.Store.

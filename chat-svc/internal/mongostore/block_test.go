@@ -49,9 +49,6 @@ func TestBlocks(t *testing.T) {
 	require.Equal(t, ofBob.ID, made)
 	_, _, err = s.BlockUnder(t.Context(), account(1), "l")
 	require.ErrorIs(t, err, fault.ErrNotFound)
-	blocked, err := s.BlockedAmong(t.Context(), account(1), []id.Account{account(1), account(2), account(3)})
-	require.NoError(t, err)
-	require.Equal(t, []id.Account{account(2)}, blocked)
 
 	remove := func(n int, b chat.Block) (chat.Block, error) { return s.DeleteBlock(t.Context(), account(n), b.ID) }
 	_, err = remove(2, ofBob)

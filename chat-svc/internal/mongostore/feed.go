@@ -19,8 +19,9 @@ import (
 )
 
 // streamWait is how long the database waits for a change before it says that
-// there was none.
-const streamWait = 500 * time.Millisecond
+// there was none. What is known grows by such words too, and is then up to two
+// of these waits old: that must stay well below what the feed calls fresh.
+const streamWait = 250 * time.Millisecond
 
 // checkpointID is the one document of the collection feed that is no lease.
 const checkpointID = "checkpoint"

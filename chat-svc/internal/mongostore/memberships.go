@@ -29,6 +29,14 @@ type listedDoc struct {
 	FirstAt   time.Time   `bson:"first_message_at"`
 }
 
+// last is the last message that the document knows of.
+func (d listedDoc) last() sequence.Place {
+	if d.LastSeq == 0 {
+		return sequence.Place{}
+	}
+	return sequence.Place{Seq: d.LastSeq, At: utc(d.LastAt)}
+}
+
 // maxLookup bounds the conversations that one query asks for.
 const maxLookup = 1000
 
@@ -96,11 +104,9 @@ func (s *Store) entries(ctx context.Context, wanted []bson.Binary, reads map[id.
 			if err != nil {
 				return nil, err
 			}
-			e := lists.Entry{Conversation: c, CreatedAt: utc(doc.CreatedAt), Read: reads[c], Pending: doc.Pending}
-			if doc.LastSeq > 0 {
-				e.Last = sequence.Place{Seq: doc.LastSeq, At: utc(doc.LastAt)}
-			}
-			all = append(all, e)
+			all = append(all, lists.Entry{
+				Conversation: c, CreatedAt: utc(doc.CreatedAt), Last: doc.last(), Read: reads[c], Pending: doc.Pending,
+			})
 		}
 	}
 	return all, nil
@@ -142,10 +148,10 @@ func (s *Store) SeqAt(ctx context.Context, c id.Conversation, at time.Time) (int
 }
 
 // CreatedSince implements chat.Store.
-func (s *Store) CreatedSince(ctx context.Context, c id.Conversation, at time.Time, above int64, limit int) ([]sequence.Message, error) {
+func (s *Store) CreatedSince(ctx context.Context, c id.Conversation, at time.Time, above int64, limit int, hidden ...id.Account) ([]sequence.Message, error) {
 	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
-		in(c, bson.E{Key: "created_at", Value: bson.D{{Key: "$gte", Value: at}}},
-			bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}}}, absent("withdrawn")),
+		in(c, shown(hidden, bson.E{Key: "created_at", Value: bson.D{{Key: "$gte", Value: at}}},
+			bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}}})...),
 		options.Find().SetSort(bson.D{{Key: "created_at", Value: 1}, {Key: "s", Value: 1}}).SetLimit(int64(limit)))
 	if err != nil {
 		return nil, fmt.Errorf("read what was said in %s since %s: %w", c, at, err)

@@ -64,21 +64,28 @@ func (d messageDoc) message() (sequence.Message, error) {
 	return m, nil
 }
 
-// LastPlace implements sequence.Store.
+// LastPlace implements sequence.Store. The conversation's document is behind
+// the last row, never ahead of it: only rows above are looked at.
 func (s *Store) LastPlace(ctx context.Context, c id.Conversation) (sequence.Place, error) {
 	if err := s.db.Reachable(); err != nil {
 		return sequence.Place{}, err
 	}
-	doc, err := findOne[messageDoc](ctx, s.db.Collection(messages), in(c), options.FindOne().
-		SetSort(bson.D{{Key: "s", Value: -1}}).
-		SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "created_at", Value: 1}}))
+	noted, err := findOne[listedDoc](ctx, s.db.Collection(conversations), bson.D{{Key: "_id", Value: binary(c)}},
+		options.FindOne().SetProjection(bson.D{{Key: lastSeq, Value: 1}, {Key: lastMessageAt, Value: 1}}))
+	if err != nil && !errors.Is(err, fault.ErrNotFound) {
+		return sequence.Place{}, fmt.Errorf("read the noted last place of %s: %w", c, err)
+	}
+	last, err := findOne[messageDoc](ctx, s.db.Collection(messages),
+		in(c, bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: noted.LastSeq}}}),
+		options.FindOne().SetSort(bson.D{{Key: "s", Value: -1}}).
+			SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "created_at", Value: 1}}))
 	if errors.Is(err, fault.ErrNotFound) {
-		return sequence.Place{}, nil
+		return noted.last(), nil
 	}
 	if err != nil {
 		return sequence.Place{}, fmt.Errorf("read the last place of %s: %w", c, err)
 	}
-	return sequence.Place{Seq: doc.Seq, At: utc(doc.CreatedAt)}, nil
+	return sequence.Place{Seq: last.Seq, At: utc(last.CreatedAt)}, nil
 }
 
 // HasMessage implements chat.Store.
@@ -96,12 +103,21 @@ func (s *Store) HasMessage(ctx context.Context, m id.Message) (bool, error) {
 }
 
 // History implements chat.Store.
-func (s *Store) History(ctx context.Context, c id.Conversation, above, upTo int64, limit int) ([]sequence.Message, error) {
+func (s *Store) History(ctx context.Context, c id.Conversation, above, upTo int64, limit int, hidden ...id.Account) ([]sequence.Message, error) {
 	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
-		in(c, between(above, upTo), absent("withdrawn")),
+		in(c, shown(hidden, between(above, upTo))...),
 		options.Find().SetSort(bson.D{{Key: "s", Value: -1}}).SetLimit(int64(limit)))
 	if err != nil {
 		return nil, fmt.Errorf("read messages of %s: %w", c, err)
 	}
 	return each(docs, messageDoc.message)
+}
+
+// shown leaves out withdrawn messages and those of hidden senders.
+func shown(hidden []id.Account, more ...bson.E) bson.D {
+	filter := append(more, absent("withdrawn"))
+	if len(hidden) > 0 {
+		filter = append(filter, bson.E{Key: "sender", Value: bson.D{{Key: "$nin", Value: hidden}}})
+	}
+	return filter
 }

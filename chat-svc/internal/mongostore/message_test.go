@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/sequence"
 )
@@ -121,14 +122,44 @@ func TestByKey(t *testing.T) {
 
 func TestLastPlace(t *testing.T) {
 	t.Parallel()
+	tests := map[string]struct {
+		rows  []int64
+		noted sequence.Place // in the conversation's document
+		want  sequence.Place
+	}{
+		"nothing was said":       {},
+		"nothing is noted yet":   {rows: []int64{1, 2, 3}, want: sequence.Place{Seq: 3, At: at(12)}},
+		"the document is behind": {rows: []int64{1, 2, 3}, noted: sequence.Place{Seq: 1, At: at(10)}, want: sequence.Place{Seq: 3, At: at(12)}},
+		"the document is right":  {rows: []int64{1, 2, 3}, noted: sequence.Place{Seq: 3, At: at(12)}, want: sequence.Place{Seq: 3, At: at(12)}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, commands := open(t)
+			c := inserted(t, s, group(0, name)).ID
+			say(t, s, c, 10, tt.rows...)
+			say(t, s, id.NewGroup(), 30, 1, 2, 3, 4)
+			if tt.noted.Seq > 0 {
+				require.NoError(t, s.SaveActivity(t.Context(), []events.Activity{{Conversation: c, Last: tt.noted}}))
+			}
+			commands.Reset()
+			last, err := s.LastPlace(t.Context(), c)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, last)
+			sent := commands.Sent()
+			require.Len(t, sent, 2, "the document, and the rows above")
+			require.Equal(t, tt.noted.Seq, sent[1].Filters[0].Lookup("s", "$gt").Int64(), "rows that are noted are not walked")
+		})
+	}
+}
+
+// A conversation of which nothing but rows is left still has its last place.
+func TestLastPlaceWithoutADocument(t *testing.T) {
+	t.Parallel()
 	s, _ := open(t)
 	c := id.NewGroup()
-	last, err := s.LastPlace(t.Context(), c)
-	require.NoError(t, err)
-	require.Equal(t, sequence.Place{}, last, "none yet")
 	say(t, s, c, 10, 1, 2, 3)
-	say(t, s, id.NewGroup(), 30, 1, 2, 3, 4)
-	last, err = s.LastPlace(t.Context(), c)
+	last, err := s.LastPlace(t.Context(), c)
 	require.NoError(t, err)
 	require.Equal(t, sequence.Place{Seq: 3, At: at(12)}, last)
 }

@@ -107,7 +107,7 @@ func (r historyRequest) from(of id.Conversation) (int64, error) {
 
 type historyPage struct {
 	Items []message `json:"items"`
-	// NextCursor is the oldest message of the page, where there are older ones:
+	// NextCursor is the place down to which was read, where there are older messages:
 	// the before of the next request.
 	NextCursor string `json:"next_cursor,omitempty"`
 }
