@@ -118,12 +118,14 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 	store := mongostore.New(s.db)
 	s.lists = lists.New(store, s.deps.Now, lists.Bounds{})
 	s.rights = chat.NewRights(store, s.deps.Now)
+	// Rights hear first: a page that was read with what an account no longer may
+	// is never kept under a version of its lists from after that.
 	s.feed = events.New(events.Options{
 		Source: store, Checkpoint: checkpoint, Memory: s.config.EventMemory,
 		Now: s.deps.Now, Logger: s.deps.Observer.Logger,
-	}, s.lists.Listen, s.rights.Listen)
-	s.lists.Hear(s.feed)
+	}, s.rights.Listen, s.lists.Listen)
 	s.rights.Hear(s.feed)
+	s.lists.Hear(s.feed)
 	s.followed.Go(func() { s.feed.Run(ctx) })
 	keeper := events.NewKeeper(s.feed, store, s.holder, s.deps.Now, s.deps.Observer.Logger)
 	s.followed.Go(func() { keeper.Run(ctx) })
@@ -150,6 +152,7 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		Sends:     ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
 		Creations: ratelimit.New(s.config.CreationsPerMinute/60, s.config.CreationBurst, limitedAccounts, s.deps.Now),
 		Feed:      s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted,
+		Reading:   s.polls.Read,
 		DirectKey: directKey, Now: s.deps.Now,
 	})
 	verifier := s.verifier()

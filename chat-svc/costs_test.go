@@ -82,7 +82,7 @@ func costsOfMembers() []cost {
 	return []cost{
 		{"an invitation", `ann POST /api/conversations/{conversation_id}/members {"agent_id":"$stranger"}`, invite, inviteAgain},
 		{"an invitation of a member", `ann POST /api/conversations/{conversation_id}/members {"agent_id":"$cat"}`, none, noneAgain},
-		{"an invitation that is refused", `bob POST /api/conversations/{conversation_id}/members {"agent_id":"$stranger"}`, "find members, " + begins, "find members, " + begins},
+		{"an invitation that is refused", `bob POST /api/conversations/{conversation_id}/members {"agent_id":"$stranger"}`, "find members", "find members"},
 		{"a role, and the same again", `ann PUT /api/conversations/{conversation_id}/role {"agent_id":"$cat","role":"admin"}`, "find members, " + begins + ", update members, " + ends, "find members, " + begins},
 		{"a transfer", `ann POST /api/conversations/{conversation_id}/transfer {"agent_id":"$cat"}`, "find members, " + begins + ", update members, update members, " + ends, once},
 		{"a removal", `ann DELETE /api/conversations/{conversation_id}/members/{agent_id}`, "find members, " + begins + ", " + leaves + ends, "find members, " + begins + ", " + leaves + ends},

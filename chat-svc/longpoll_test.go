@@ -35,7 +35,6 @@ func metric(t *testing.T, registry *prometheus.Registry, name string) (sum float
 // that no busy machine makes the feed look silent.
 func measured(t *testing.T, i installation, environ ...string) (place, *prometheus.Registry) {
 	t.Helper()
-	i.anyClock = true // the database's goes on
 	deps, _ := i.logged(t)
 	deps.Now, i.anyClock = newStopped().Now, true
 	client := document.Client(t, i.serverWith(t, deps, environ...).Handler())
@@ -147,4 +146,40 @@ func TestPollsThatReadAreShedBeforeSendsSuffer(t *testing.T) {
 	for range 2 {
 		require.Equal(t, 200, (<-reading).Status)
 	}
+}
+
+// Who catches up behind what a replica remembers reads, and takes a place for
+// it; who waits takes none.
+func TestCatchingUpThatReadsTakesAPlace(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	var slow atomic.Bool
+	held, release := make(chan struct{}), make(chan struct{})
+	i.database.Monitors = append(i.database.Monitors, &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		if e.CommandName == "find" && e.Command.Lookup("find").StringValue() == "messages" && slow.CompareAndSwap(true, false) {
+			close(held)
+			<-release
+		}
+	}})
+	p, registry := measured(t, i, "POLL_MAX_READING=1", "EVENT_MEMORY=3000")
+	conversation := p.ann.group(t, p.bob.id)
+	before := p.bob.messages(t, "").Next
+	for n := range 30 { // more than is remembered
+		p.ann.say(t, conversation, fmt.Sprint(n))
+	}
+	require.Len(t, p.bob.want(t, 200, "GET", "/api/messages?after="+before, nil).Get("messages"), 30)
+	waiting := p.eve.wait(t, p.eve.messages(t, "").Next)
+	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 1 }, 20*time.Second, time.Millisecond)
+
+	slow.Store(true)
+	reading := make(chan *svctest.Response, 1)
+	go func() { reading <- p.bob.do(t, "GET", "/api/messages?after="+before, nil) }()
+	<-held
+	shed := p.bob.do(t, "GET", "/api/messages?after="+before, nil)
+	close(release)
+	require.Equal(t, 200, (<-reading).Status)
+	require.Equal(t, 503, shed.Status, "%s", shed.Body)
+	require.NotEmpty(t, shed.Header.Get("Retry-After"))
+	p.ann.say(t, p.ann.group(t, p.eve.id), "hello")
+	require.Contains(t, string((<-waiting).Body), "hello")
 }

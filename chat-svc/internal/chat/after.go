@@ -38,7 +38,7 @@ type Next struct {
 // After gives at most limit messages that were committed behind next, oldest
 // first, in all of the caller's conversations, or in one. Without any it waits
 // for the first, up to wait. fault.ErrUnavailable where this replica does not
-// hear the feed.
+// hear the feed, or no longer has what it told and Reading refuses.
 func (s *Service) After(
 	ctx context.Context, caller id.Account, only *id.Conversation, next Next, limit int, wait time.Duration,
 ) (Timeline, error) {
@@ -165,41 +165,63 @@ func asTheyAre(told []events.Event) map[id.Message]*sequence.Message {
 	return changed
 }
 
-// fromRows reads what was created since an instant, oldest first.
+// fromRows reads what was created since an instant, oldest first. However many
+// conversations were active since, it holds the rows of few at a time.
 func (s *Service) fromRows(
 	ctx context.Context, entries []lists.Entry, blocked []id.Account, next Next, limit int,
 ) (Timeline, error) {
+	release, err := s.Reading(ctx)
+	if err != nil {
+		return Timeline{}, err
+	}
+	defer release()
 	walk := *next.Walk
-	rows := make([][]sequence.Message, len(entries))
-	group, inner := errgroup.WithContext(ctx)
-	group.SetLimit(together)
-	for i, e := range entries {
-		if e.Last.Seq == 0 || e.Last.At.Before(walk.At) {
-			continue
+	active := slices.DeleteFunc(slices.Clone(entries), func(e lists.Entry) bool {
+		return e.Last.Seq == 0 || e.Last.At.Before(walk.At)
+	})
+	var oldest []sequence.Message // of what was read so far
+	for some := range slices.Chunk(active, together) {
+		var upTo time.Time
+		if len(oldest) > limit {
+			upTo = oldest[limit].CreatedAt
 		}
+		found, err := s.createdSince(ctx, some, blocked, walk, upTo, limit+1)
+		if err != nil {
+			return Timeline{}, fmt.Errorf("read what was created since %s: %w", walk.At, err)
+		}
+		oldest = append(oldest, found...)
+		slices.SortFunc(oldest, func(a, b sequence.Message) int {
+			return cmp.Or(a.CreatedAt.Compare(b.CreatedAt),
+				bytes.Compare(a.ID.Conversation[:], b.ID.Conversation[:]), cmp.Compare(a.ID.Seq, b.ID.Seq))
+		})
+		oldest = slices.Clone(oldest[:min(len(oldest), limit+1)]) // lets go of the others
+	}
+	if len(oldest) <= limit {
+		return Timeline{Messages: oldest, Next: Next{Position: next.Position}}, nil
+	}
+	last := timelineOf(oldest[limit-1])
+	return Timeline{Messages: oldest[:limit], More: true, Next: Next{Position: next.Position, Walk: &last}}, nil
+}
+
+// createdSince reads the first of each of some conversations behind walk.
+func (s *Service) createdSince(
+	ctx context.Context, some []lists.Entry, blocked []id.Account, walk TimelinePosition, upTo time.Time, limit int,
+) ([]sequence.Message, error) {
+	rows := make([][]sequence.Message, len(some))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, e := range some {
 		from, above := walk.entry(e.Conversation)
 		group.Go(func() error {
-			hidden, err := s.hiddenIn(inner, e.Conversation, blocked)
+			hidden, err := s.hiddenIn(ctx, e.Conversation, blocked)
 			if err != nil {
 				return err
 			}
-			rows[i], err = s.Store.CreatedSince(inner, e.Conversation, from, above, limit+1, hidden...)
+			rows[i], err = s.Store.CreatedSince(ctx, e.Conversation, from, upTo, above, limit, hidden...)
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return Timeline{}, fmt.Errorf("read what was created since %s: %w", walk.At, err)
-	}
-	all := slices.Concat(rows...)
-	slices.SortFunc(all, func(a, b sequence.Message) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt),
-			bytes.Compare(a.ID.Conversation[:], b.ID.Conversation[:]), cmp.Compare(a.ID.Seq, b.ID.Seq))
-	})
-	if len(all) <= limit {
-		return Timeline{Messages: all, Next: Next{Position: next.Position}}, nil
-	}
-	last := timelineOf(all[limit-1])
-	return Timeline{Messages: all[:limit], More: true, Next: Next{Position: next.Position, Walk: &last}}, nil
+	err := group.Wait()
+	return slices.Concat(rows...), err
 }
 
 // entry is where a conversation goes on, oldest first, behind p: messages of

@@ -69,6 +69,9 @@ type Deps struct {
 	// Distrusted hears, for a metric, why the database is asked for what memory
 	// would have.
 	Distrusted func(reason string)
+	// Reading takes a place among those who read many messages at once, until
+	// release; fault.ErrUnavailable where there are too many.
+	Reading func(ctx context.Context) (release func(), err error)
 	// Sends limits the messages of each account.
 	Sends *ratelimit.Limiter
 	// Creations limits the conversations that each account makes.

@@ -110,9 +110,11 @@ func serviceOn(t *testing.T, store interface {
 		committer.Close(context.Background())
 		reads.Close(context.Background())
 	})
+	tracked := lists.New(store, now, lists.Bounds{})
+	tracked.Hear(feed)
 	return chat.New(chat.Limits{MembersPerGroup: 5000, ConversationsPerAccount: 100, ClockOffset: 1000 * time.Hour}, chat.Deps{
 		Store: store, Committer: committer, Reads: reads, Accounts: everybody{},
-		Lists: lists.New(store, now, lists.Bounds{}), Feed: feed, Rights: rights, Distrusted: func(string) {},
+		Lists: tracked, Reading: func(context.Context) (func(), error) { return func() {}, nil }, Feed: feed, Rights: rights, Distrusted: func(string) {},
 		Sends: ratelimit.New(10, 100, 100, now), Creations: ratelimit.New(10, 100, 100, now), DirectKey: []byte("key"), Now: now,
 	})
 }

@@ -81,7 +81,7 @@ func (s *Service) leaveToHeir(ctx context.Context, a id.Account, c id.Conversati
 			return err
 		}
 	}
-	is, err := s.change(ctx, a, c, heir.Account, func(h held) (Change, error) { return s.departure(h, heir) })
+	is, err := s.change(ctx, a, c, heir.Account, forAll, func(h held) (Change, error) { return s.departure(h, heir) })
 	if err == nil && is.MemberCount == 0 {
 		s.Lists.Closed(c)
 	}

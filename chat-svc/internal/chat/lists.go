@@ -22,8 +22,18 @@ type ListPage struct {
 
 // Conversations gives at most limit of the caller's conversations, the most
 // recently active first; from is nil for the first page. next is the following
-// page; nil when there is none.
+// page; nil when there is none. A page that has one is not empty.
 func (s *Service) Conversations(ctx context.Context, caller id.Account, from *ListPage, limit int) (page []View, next *ListPage, err error) {
+	for {
+		page, next, err = s.listPage(ctx, caller, from, limit)
+		if err != nil || len(page) > 0 || next == nil {
+			return page, next, err
+		}
+		from = next // all on it were closed a moment ago
+	}
+}
+
+func (s *Service) listPage(ctx context.Context, caller id.Account, from *ListPage, limit int) (page []View, next *ListPage, err error) {
 	known := s.Feed.Applied()
 	var behind *Position
 	if from != nil {
@@ -32,13 +42,11 @@ func (s *Service) Conversations(ctx context.Context, caller id.Account, from *Li
 			known = from.Known
 		}
 	}
-	if reason := s.trusted(ctx, known); reason != "" {
-		if err := s.distrust(reason); err != nil {
-			return nil, nil, err
-		}
-		page, err = s.Store.Views(ctx, caller, behind, limit+1)
-	} else {
+	reason := s.trusted(ctx, known)
+	if reason == "" {
 		page, err = s.listed(ctx, caller, behind, limit+1)
+	} else if err = s.distrust(reason); err == nil {
+		page, err = s.Store.Views(ctx, caller, behind, limit+1)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -47,10 +55,13 @@ func (s *Service) Conversations(ctx context.Context, caller id.Account, from *Li
 		page = page[:limit]
 		next = &ListPage{Behind: page[limit-1].Position(), Known: known}
 	}
+	if reason == "" {
+		page, err = s.fill(ctx, page)
+	}
 	for i := range page {
 		page[i] = s.withMark(caller, page[i])
 	}
-	return page, next, nil
+	return page, next, err
 }
 
 // distrust comes before a look at the database for what memory would have.
@@ -59,7 +70,7 @@ func (s *Service) distrust(reason string) error {
 	return s.Store.Reachable()
 }
 
-// listed makes the page in memory and reads only the conversations on it.
+// listed makes a page in memory, with what lists keep of each conversation.
 func (s *Service) listed(ctx context.Context, caller id.Account, behind *Position, limit int) ([]View, error) {
 	snapshot, err := s.Lists.Of(ctx, caller)
 	if err != nil {
@@ -73,11 +84,11 @@ func (s *Service) listed(ctx context.Context, caller id.Account, behind *Positio
 		}
 	}
 	slices.SortFunc(views, func(a, b View) int { return a.Position().compare(b.Position()) })
-	views = views[:min(len(views), limit)]
-	return s.fill(ctx, views)
+	return views[:min(len(views), limit)], nil
 }
 
-// fill reads the conversations of views that only have what lists keep.
+// fill reads the conversations of views that only have what lists keep, and
+// leaves out those that are closed.
 func (s *Service) fill(ctx context.Context, views []View) ([]View, error) {
 	if len(views) == 0 {
 		return views, nil

@@ -62,16 +62,14 @@ func (s *Service) Invite(ctx context.Context, caller id.Account, c id.Conversati
 	if !role.given() {
 		return "", refuseRole()
 	}
-	member, err := s.Store.Member(ctx, c, caller)
-	if err != nil {
+	may := forLeaders("invite")
+	if err := s.admit(ctx, caller, c, may); err != nil {
 		return "", err
 	}
-	if member.Role.Leads() {
-		if err := s.mayJoin(ctx, c, target); err != nil {
-			return "", err
-		}
+	if err := s.mayJoin(ctx, c, target); err != nil {
+		return "", err
 	}
-	_, err = s.change(ctx, caller, c, target, func(h held) (change Change, err error) {
+	_, err = s.change(ctx, caller, c, target, may, func(h held) (change Change, err error) {
 		how, change, err = s.invitation(h, target, role)
 		return change, err
 	})
@@ -105,8 +103,6 @@ func (s *Service) mayJoin(ctx context.Context, c id.Conversation, target id.Acco
 
 func (s *Service) invitation(h held, target id.Account, role Role) (string, Change, error) {
 	switch {
-	case !h.caller.Role.Leads():
-		return "", Change{}, fault.ErrForbidden.Say("Only the owner and admins invite.")
 	case h.target == nil && role == RoleAdmin && h.caller.Role != RoleOwner:
 		return "", Change{}, fault.ErrForbidden.Say("Only the owner makes admins.")
 	case h.target == nil && h.MemberCount >= s.limits.MembersPerGroup:
@@ -128,21 +124,25 @@ func (s *Service) SetRole(ctx context.Context, caller id.Account, c id.Conversat
 	if !role.given() {
 		return refuseRole()
 	}
-	return s.manage(ctx, caller, c, target, func(h held) (Change, error) {
-		if h.target == nil && h.caller.Role == RoleOwner {
+	_, err := s.manage(ctx, caller, c, target, mayChangeRoles(), func(h held) (Change, error) {
+		if h.target == nil {
 			return Change{}, noMember(target)
 		}
 		return s.newRole(h, role)
 	})
+	return err
 }
 
+func mayChangeRoles() rule { return forOwner("changes roles") }
+
 func (s *Service) newRole(h held, role Role) (Change, error) {
-	switch {
-	case h.caller.Role != RoleOwner:
-		return Change{}, fault.ErrForbidden.Say("Only the owner changes roles.")
-	case h.target.Role == RoleOwner:
+	if err := mayChangeRoles()(h.caller.Role); err != nil {
+		return Change{}, err
+	}
+	switch h.target.Role {
+	case RoleOwner:
 		return Change{}, fault.ErrForbidden.Say("The owner's role changes only by a transfer.")
-	case h.target.Role == role:
+	case role:
 		return Change{}, nil
 	}
 	return Change{At: s.now(), Roles: map[id.Account]Role{h.target.Account: role}}, nil
@@ -152,10 +152,12 @@ func (s *Service) newRole(h held, role Role) (Change, error) {
 // admins, and for oneself, who leaves by it. Faults: fault.ErrNotFound where
 // caller or target is no member, fault.ErrForbidden, fault.ErrInvalid.
 func (s *Service) Remove(ctx context.Context, caller id.Account, c id.Conversation, target id.Account) error {
-	return s.manage(ctx, caller, c, target, func(h held) (Change, error) {
+	may := forLeaders("remove members")
+	if target == caller {
+		may = forAll
+	}
+	_, err := s.manage(ctx, caller, c, target, may, func(h held) (Change, error) {
 		switch {
-		case !h.caller.Role.Leads() && target != caller:
-			return Change{}, fault.ErrForbidden.Say("Only the owner and admins remove members.")
 		case h.target == nil:
 			return Change{}, noMember(target)
 		case h.target.Role == RoleOwner:
@@ -163,27 +165,30 @@ func (s *Service) Remove(ctx context.Context, caller id.Account, c id.Conversati
 		}
 		return Change{At: s.now(), Leaves: target}, nil
 	})
+	return err
 }
 
 // Leave ends the caller's membership. Faults: fault.ErrNotFound,
 // ErrOwnerLeaves, fault.ErrInvalid.
 func (s *Service) Leave(ctx context.Context, caller id.Account, c id.Conversation) error {
-	return s.manage(ctx, caller, c, caller, func(h held) (Change, error) {
-		if h.caller.Role == RoleOwner {
-			return Change{}, ErrOwnerLeaves
+	may := func(r Role) error {
+		if r == RoleOwner {
+			return ErrOwnerLeaves
 		}
+		return nil
+	}
+	_, err := s.manage(ctx, caller, c, caller, may, func(held) (Change, error) {
 		return Change{At: s.now(), Leaves: caller}, nil
 	})
+	return err
 }
 
 // Transfer makes another member the owner, and the owner an admin. Faults:
 // fault.ErrNotFound where caller or target is no member, fault.ErrForbidden
 // for who is not the owner, fault.ErrInvalid.
 func (s *Service) Transfer(ctx context.Context, caller id.Account, c id.Conversation, target id.Account) error {
-	return s.manage(ctx, caller, c, target, func(h held) (Change, error) {
+	_, err := s.manage(ctx, caller, c, target, forOwner("transfers the ownership"), func(h held) (Change, error) {
 		switch {
-		case h.caller.Role != RoleOwner:
-			return Change{}, fault.ErrForbidden.Say("Only the owner transfers the ownership.")
 		case h.target == nil:
 			return Change{}, noMember(target)
 		case target == caller:
@@ -191,6 +196,7 @@ func (s *Service) Transfer(ctx context.Context, caller id.Account, c id.Conversa
 		}
 		return Change{At: s.now(), Roles: map[id.Account]Role{caller: RoleAdmin, target: RoleOwner}}, nil
 	})
+	return err
 }
 
 // Members gives a page of at most limit members whose ids stand behind one, ""
@@ -216,24 +222,58 @@ type held struct {
 	target *Member // nil where it is no member
 }
 
-// manage is change for a caller of whom nothing is known: who is no member
-// holds nobody up.
-func (s *Service) manage(ctx context.Context, caller id.Account, c id.Conversation, target id.Account, decide func(held) (Change, error)) error {
-	if _, err := s.Store.Member(ctx, c, caller); err != nil {
-		return err
+// A rule tells whom a change is refused by the role alone.
+type rule func(Role) error
+
+func forAll(Role) error { return nil }
+
+func forOwner(does string) rule {
+	return func(r Role) error {
+		if r != RoleOwner {
+			return fault.ErrForbidden.Say("Only the owner %s.", does)
+		}
+		return nil
 	}
-	_, err := s.change(ctx, caller, c, target, decide)
-	return err
 }
 
-// change lets decide change a group that the caller is a member of.
-func (s *Service) change(ctx context.Context, caller id.Account, c id.Conversation, target id.Account, decide func(held) (Change, error)) (Conversation, error) {
-	defer func() {
-		s.Rights.changed(c, caller, target)
-		s.Lists.Forget(target)
-		s.Lists.Changed(c)
-	}()
-	return s.Store.ChangeConversation(ctx, c, []id.Account{caller, target}, func(is Conversation, found []Member) (Change, error) {
+func forLeaders(do string) rule {
+	return func(r Role) error {
+		if !r.Leads() {
+			return fault.ErrForbidden.Say("Only the owner and admins %s.", do)
+		}
+		return nil
+	}
+}
+
+// manage lets decide change a group that the caller is a member of.
+func (s *Service) manage(
+	ctx context.Context, caller id.Account, c id.Conversation, target id.Account, may rule, decide func(held) (Change, error),
+) (Conversation, error) {
+	if err := s.admit(ctx, caller, c, may); err != nil {
+		return Conversation{}, err
+	}
+	return s.change(ctx, caller, c, target, may, decide)
+}
+
+// admit refuses a change before its transaction, which would hold up others.
+func (s *Service) admit(ctx context.Context, caller id.Account, c id.Conversation, may rule) error {
+	member, err := s.Store.Member(ctx, c, caller)
+	if err != nil {
+		return err
+	}
+	if c.IsDirect() {
+		return fault.ErrInvalid.Say("A direct conversation has two members for good, and no settings.").With("field", "conversation_id")
+	}
+	return may(member.Role)
+}
+
+// change is manage for who was admitted. What memory has ends where something
+// changed, or may have: a transaction may be done although it failed.
+func (s *Service) change(
+	ctx context.Context, caller id.Account, c id.Conversation, target id.Account, may rule, decide func(held) (Change, error),
+) (Conversation, error) {
+	changes := false
+	is, err := s.Store.ChangeConversation(ctx, c, []id.Account{caller, target}, func(is Conversation, found []Member) (Change, error) {
 		h := held{Conversation: is}
 		for _, m := range found {
 			if m.Account == caller {
@@ -243,14 +283,22 @@ func (s *Service) change(ctx context.Context, caller id.Account, c id.Conversati
 				h.target = &m
 			}
 		}
-		switch {
-		case h.caller.Account == "": // no longer
+		if h.caller.Account == "" { // no longer
 			return Change{}, fault.ErrNotFound
-		case is.Type == Direct:
-			return Change{}, fault.ErrInvalid.Say("A direct conversation has two members for good, and no settings.").With("field", "conversation_id")
 		}
-		return decide(h)
+		if err := may(h.caller.Role); err != nil {
+			return Change{}, err
+		}
+		change, err := decide(h)
+		changes = changes || err == nil && !change.At.IsZero()
+		return change, err
 	})
+	if changes {
+		s.Rights.changed(c, caller, target)
+		s.Lists.Forget(target)
+		s.Lists.Changed(c)
+	}
+	return is, err
 }
 
 // given reports whether the role can be given to a member.

@@ -231,8 +231,8 @@ func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversat
 		return Timeline{}, 0, err
 	}
 	at := s.Feed.Applied()
-	if err := s.track(ctx, caller, from); err != nil {
-		return Timeline{}, 0, err
+	if from == 0 && s.Feed.Healthy() == "" {
+		s.Lists.Track(ctx, caller) // the next poll of a first page kept in memory is answered from there
 	}
 	blocked, err := s.blockedBy(ctx, caller)
 	if err != nil {
@@ -257,15 +257,6 @@ func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversat
 		found.More, below = true, left+1
 	}
 	return found, below, nil
-}
-
-// track has the lists of who reads a first page kept in memory, so that its
-// next poll is answered from there.
-func (s *Service) track(ctx context.Context, caller id.Account, from int64) error {
-	if from != 0 || s.Feed.Healthy() != "" {
-		return nil
-	}
-	return s.Lists.Track(ctx, caller)
 }
 
 // page reads a range with both bounds: numbers have no gaps. Where messages

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,10 +31,14 @@ type replica struct {
 	group    id.Conversation
 }
 
-// A slow store is the real one, which can be held up after a look at a member.
+// A slow store is the real one, which can be held up after a look at a member,
+// counts the rows that catching up reads, and may not tell an account's
+// conversations.
 type slow struct {
 	*mongostore.Store
 	looked, goOn chan struct{}
+	rows         atomic.Int64
+	memberships  error // that reading an account's conversations ends in
 }
 
 func (s *slow) Member(ctx context.Context, c id.Conversation, a id.Account) (chat.Member, error) {

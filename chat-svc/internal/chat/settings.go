@@ -22,13 +22,7 @@ func (s *Service) Update(ctx context.Context, caller id.Account, c id.Conversati
 	if err := to.check(); err != nil {
 		return Conversation{}, err
 	}
-	if _, err := s.Store.Member(ctx, c, caller); err != nil {
-		return Conversation{}, err
-	}
-	return s.change(ctx, caller, c, caller, func(h held) (Change, error) {
-		if !h.caller.Role.Leads() {
-			return Change{}, fault.ErrForbidden.Say("Only the owner and admins change the settings.")
-		}
+	return s.manage(ctx, caller, c, caller, forLeaders("change the settings"), func(held) (Change, error) {
 		return Change{At: s.now(), Name: to.Name, Description: to.Description, Avatar: to.Avatar}, nil
 	})
 }
@@ -54,18 +48,12 @@ func (to Settings) check() error {
 // Faults: fault.ErrNotFound where the caller is no member, fault.ErrForbidden,
 // fault.ErrInvalid.
 func (s *Service) Close(ctx context.Context, caller id.Account, c id.Conversation) error {
-	if _, err := s.Store.Member(ctx, c, caller); err != nil {
-		return err
-	}
-	closed, err := s.change(ctx, caller, c, caller, func(h held) (Change, error) {
-		if h.caller.Role != RoleOwner {
-			return Change{}, fault.ErrForbidden.Say("Only the owner closes the conversation.")
-		}
+	closed, err := s.manage(ctx, caller, c, caller, forOwner("closes the conversation"), func(held) (Change, error) {
 		return Change{At: s.now(), Closes: true}, nil
 	})
 	if err == nil {
-		s.Lists.Closed(c)
 		s.Rights.closed(c)
+		s.Lists.Closed(c)
 	}
 	if err == nil && closed.MemberCount > MaxChunk {
 		s.Sweeper.Wake()

@@ -54,7 +54,7 @@ type Store interface {
 	// AllMembers are the members of several conversations that have at most a
 	// number of members each, in no order.
 	AllMembers(ctx context.Context, of []id.Conversation, most int) (map[id.Conversation][]Member, error)
-	// Leaders are the owner and the admins, at most limit, in no order.
+	// Leaders are the owner first and then the admins, at most limit.
 	Leaders(ctx context.Context, c id.Conversation, limit int) ([]Member, error)
 
 	// HasMessage tells whether a message is there, deleted or not; a withdrawn
@@ -86,9 +86,9 @@ type Store interface {
 	// before; 0 for none.
 	SeqAt(ctx context.Context, c id.Conversation, at time.Time) (int64, error)
 	// CreatedSince gives the first limit messages that were created at an
-	// instant or later and whose number is above one, in order, without
-	// withdrawn ones and those of hidden senders.
-	CreatedSince(ctx context.Context, c id.Conversation, at time.Time, above int64, limit int, hidden ...id.Account) ([]sequence.Message, error)
+	// instant or later, and up to another one (zero: none), and whose number is
+	// above one, in order, without withdrawn ones and those of hidden senders.
+	CreatedSince(ctx context.Context, c id.Conversation, at, upTo time.Time, above int64, limit int, hidden ...id.Account) ([]sequence.Message, error)
 
 	// InsertClaim keeps a claim, for 24 hours; where the account has used the
 	// key before it returns that claim, and false.

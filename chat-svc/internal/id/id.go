@@ -120,6 +120,9 @@ func Direct(key []byte, a, b Account) Conversation {
 	return c
 }
 
+// IsDirect tells the id of a direct conversation from that of a group.
+func (c Conversation) IsDirect() bool { return c[6]>>4 == 8 }
+
 // String gives the id as clients see it.
 func (c Conversation) String() string { return conversationPrefix + c.Bare() }
 

@@ -86,6 +86,8 @@ func TestDirect(t *testing.T) {
 	c := id.Direct(key, ann, bob)
 	require.Equal(t, c, id.Direct(key, bob, ann), "the order does not matter")
 	require.NotEqual(t, c, id.Direct([]byte("another"), ann, bob), "the key does")
+	require.True(t, c.IsDirect())
+	require.False(t, id.NewGroup().IsDirect())
 	require.EqualValues(t, 8, uuid.UUID(c).Version())
 	require.Equal(t, uuid.RFC4122, uuid.UUID(c).Variant())
 }

@@ -28,7 +28,8 @@ type Bounds struct {
 }
 
 const (
-	loadWait = 5 * time.Second
+	loadWait  = 5 * time.Second
+	trackWait = 500 * time.Millisecond // for who only prepares what comes later
 	// maxLoads is how often an account is loaded again whose conversations
 	// change meanwhile.
 	maxLoads = 8
@@ -140,9 +141,12 @@ func (l *Lists) Of(ctx context.Context, a id.Account) (s Snapshot, err error) {
 	return s, err
 }
 
-// Track tracks an account from now on.
-func (l *Lists) Track(ctx context.Context, a id.Account) error {
-	return l.read(ctx, a, func(*account) {})
+// Track has an account tracked from now on, where that takes at most half a
+// second and does not fail.
+func (l *Lists) Track(ctx context.Context, a id.Account) {
+	if tracked, mine := l.track(a); mine {
+		l.load(ctx, a, tracked, trackWait)
+	}
 }
 
 // read looks at an account once it is loaded. One that was dropped meanwhile,
@@ -151,7 +155,7 @@ func (l *Lists) read(ctx context.Context, a id.Account, look func(*account)) err
 	for range maxLoads {
 		tracked, mine := l.track(a)
 		if mine {
-			l.load(ctx, a, tracked)
+			l.load(ctx, a, tracked, loadWait)
 		}
 		select {
 		case <-tracked.loaded:
@@ -231,16 +235,19 @@ func (l *Lists) track(a id.Account) (tracked *account, mine bool) {
 }
 
 // load reads what the account has, as of a position that the feed has passed:
-// what comes after it was heard meanwhile.
-func (l *Lists) load(ctx context.Context, a id.Account, tracked *account) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadWait)
+// what comes after it was heard meanwhile. Others may wait for it, too: where it
+// was given less time than they have, they try again.
+func (l *Lists) load(ctx context.Context, a id.Account, tracked *account, wait time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()
 	found, err := l.store.Memberships(ctx, a, l.feed.Applied())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer close(tracked.loaded)
 	if err != nil {
-		tracked.err = fmt.Errorf("load the conversations of %s: %w", a, err)
+		if wait == loadWait {
+			tracked.err = fmt.Errorf("load the conversations of %s: %w", a, err)
+		}
 		l.drop(a, tracked)
 		return
 	}

@@ -151,7 +151,8 @@ func (s *Store) AllMembers(ctx context.Context, of []id.Conversation, most int) 
 
 // Leaders implements chat.Store.
 func (s *Store) Leaders(ctx context.Context, c id.Conversation, limit int) ([]chat.Member, error) {
-	return s.findMembers(ctx, in(c, among("role", []chat.Role{chat.RoleOwner, chat.RoleAdmin})), limit)
+	return s.findMembers(ctx, in(c, among("role", []chat.Role{chat.RoleOwner, chat.RoleAdmin})), limit,
+		options.Find().SetSort(bson.D{{Key: "role", Value: -1}})) // "owner" is behind "admin"
 }
 
 func (s *Store) findMembers(ctx context.Context, filter bson.D, limit int, o ...options.Lister[options.FindOptions]) ([]chat.Member, error) {

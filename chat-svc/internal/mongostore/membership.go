@@ -28,6 +28,7 @@ func touch() bson.D { return bson.D{{Key: "$inc", Value: bson.D{{Key: "revision"
 // ChangeConversation implements chat.Store.
 func (s *Store) ChangeConversation(ctx context.Context, c id.Conversation, accounts []id.Account,
 	decide func(chat.Conversation, []chat.Member) (chat.Change, error)) (changed chat.Conversation, err error) {
+	nothing := errors.New("nothing changes") // ends the transaction, so that nobody hears of it
 	err = s.db.Transact(ctx, func(ctx context.Context) error {
 		held, err := s.hold(ctx, c)
 		if err != nil {
@@ -41,10 +42,14 @@ func (s *Store) ChangeConversation(ctx context.Context, c id.Conversation, accou
 		if err != nil {
 			return err
 		}
+		if change.At.IsZero() {
+			changed = held
+			return nothing
+		}
 		changed, err = s.apply(ctx, held, change)
 		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, nothing) {
 		return chat.Conversation{}, fmt.Errorf("change conversation %s: %w", c, err)
 	}
 	return changed, nil
@@ -65,9 +70,6 @@ func (s *Store) hold(ctx context.Context, c id.Conversation) (chat.Conversation,
 }
 
 func (s *Store) apply(ctx context.Context, held chat.Conversation, change chat.Change) (chat.Conversation, error) {
-	if change.At.IsZero() {
-		return held, nil
-	}
 	changed, err := s.applyToMembers(ctx, held, change)
 	if err != nil {
 		return held, err

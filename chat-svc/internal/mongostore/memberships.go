@@ -148,9 +148,15 @@ func (s *Store) SeqAt(ctx context.Context, c id.Conversation, at time.Time) (int
 }
 
 // CreatedSince implements chat.Store.
-func (s *Store) CreatedSince(ctx context.Context, c id.Conversation, at time.Time, above int64, limit int, hidden ...id.Account) ([]sequence.Message, error) {
+func (s *Store) CreatedSince(
+	ctx context.Context, c id.Conversation, at, upTo time.Time, above int64, limit int, hidden ...id.Account,
+) ([]sequence.Message, error) {
+	created := bson.D{{Key: "$gte", Value: at}}
+	if !upTo.IsZero() {
+		created = append(created, bson.E{Key: "$lte", Value: upTo})
+	}
 	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
-		in(c, shown(hidden, bson.E{Key: "created_at", Value: bson.D{{Key: "$gte", Value: at}}},
+		in(c, shown(hidden, bson.E{Key: "created_at", Value: created},
 			bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}}})...),
 		options.Find().SetSort(bson.D{{Key: "created_at", Value: 1}, {Key: "s", Value: 1}}).SetLimit(int64(limit)))
 	if err != nil {

@@ -151,7 +151,7 @@ func (a *API) getMessages(c *fiber.Ctx) error {
 			return nil
 		}
 	}
-	release, err := a.polls.read(c.UserContext())
+	release, err := a.polls.Read(c.UserContext())
 	if err != nil {
 		return err
 	}

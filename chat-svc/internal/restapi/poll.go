@@ -166,10 +166,10 @@ var errBusy = fault.ErrUnavailable.Say("Too many polls read from the database he
 // patience is how long a poll waits to read.
 const patience = 500 * time.Millisecond
 
-// read takes a place among the polls that read from the database, until
+// Read takes a place among the polls that read from the database, until
 // release. When the database is slow they are shed before they take from the
-// others, sends above all, the connections that they need.
-func (p *Polls) read(ctx context.Context) (release func(), err error) {
+// others, sends above all, the connections that they need: fault.ErrUnavailable.
+func (p *Polls) Read(ctx context.Context) (release func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {

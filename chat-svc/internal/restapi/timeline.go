@@ -174,7 +174,7 @@ func (a *API) getTimeline(c *fiber.Ctx) error {
 			return nil
 		}
 	}
-	release, err := a.polls.read(c.UserContext())
+	release, err := a.polls.Read(c.UserContext())
 	if err != nil {
 		return err
 	}
