@@ -22,6 +22,7 @@ import (
 	"chatplatform.io/chat-svc/internal/polling"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/restapi"
+	"chatplatform.io/chat-svc/internal/retention"
 	"chatplatform.io/chat-svc/internal/rpcapi"
 	"chatplatform.io/chat-svc/internal/sequence"
 	"chatplatform.io/chat-svc/internal/sweep"
@@ -59,7 +60,8 @@ type Server struct {
 	sweeper   *chore.Chore
 
 	departures *chore.Chore
-	holder     string // of leases: tells this replica apart
+	retention  *chore.Chore // nil where messages are kept for ever
+	holder     string       // of leases: tells this replica apart
 
 	follow   context.CancelFunc // of what works beside the requests
 	followed sync.WaitGroup
@@ -166,6 +168,12 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		Feed: s.accounts, Store: mongostore.New(s.db), Chat: service, Holder: s.holder,
 		Now: s.deps.Now, Logger: s.deps.Observer.Logger, Departed: s.metrics.departures.Inc,
 	})
+	if s.config.Retention > 0 {
+		s.retention = retention.Start(retention.Deps{
+			Store: mongostore.New(s.db), Keep: s.config.Retention, Holder: s.holder, Now: s.deps.Now, Trusted: s.trustsClock,
+			Logger: s.deps.Observer.Logger, Dropped: func(n int) { s.metrics.retired.Add(float64(n)) },
+		})
+	}
 	restapi.New(service, verifier, cursors, s.polls).Mount(s.Public)
 	rpc.Mount(s.Public)
 }
@@ -199,6 +207,12 @@ func (s *Server) hearsEvents(context.Context) error {
 	return nil
 }
 
+// trustsClock tells whether this process's clock was compared with the
+// database's lately, and is right enough to send.
+func (s *Server) trustsClock() bool {
+	return s.feed.Healthy() == "" && s.feed.Offset().Abs() <= s.config.limits().ClockOffset
+}
+
 // Close ends what Open started, after the last request: messages at hand are
 // written first.
 func (s *Server) Close(ctx context.Context) error {
@@ -209,6 +223,9 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	if s.departures != nil {
 		s.departures.Close()
+	}
+	if s.retention != nil {
+		s.retention.Close()
 	}
 	if s.accounts != nil {
 		s.follow()

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/polling"
+	"chatplatform.io/chat-svc/internal/retention"
 	"chatplatform.io/svckit/httpserver"
 	"chatplatform.io/svckit/mongodb"
 	"chatplatform.io/svckit/observe"
@@ -38,6 +40,8 @@ type Config struct {
 	PollMaxWaiting  int           `env:"POLL_MAX_WAITING" envDefault:"20000" doc:"Most requests of a replica that wait for a message; more are answered 503."`
 	PollWaitingEach int           `env:"POLL_WAITING_EACH" envDefault:"16" doc:"Most of one account; one more ends its oldest at once, as if nothing had come."`
 	PollMaxReading  int           `env:"POLL_MAX_READING" envDefault:"32" doc:"Most polls of a replica that read from the database at once, fewer than MONGODB_MAX_POOL; more wait half a second and are answered 503."`
+
+	Retention time.Duration `env:"RETENTION" envDefault:"0s" doc:"How long messages are kept, at least 24h; 0 means for ever. Older ones are deleted, except the last one of each conversation."`
 
 	EventMemory int `env:"EVENT_MEMORY" envDefault:"67108864" doc:"Bytes of the newest events that a replica keeps for who catches up; what is older is read from the database."`
 
@@ -69,6 +73,9 @@ func (c Config) check() error {
 	}
 	if c.PollMaxWaiting < 0 || c.PollWaitingEach < 1 || c.PollMaxReading < 1 {
 		return errors.New("POLL_WAITING_EACH and POLL_MAX_READING must be above zero, and POLL_MAX_WAITING not below")
+	}
+	if c.Retention != 0 && c.Retention < retention.Least {
+		return fmt.Errorf("RETENTION is %s; it must be 0, for ever, or at least %s", c.Retention, retention.Least)
 	}
 	return c.polling().Check()
 }

@@ -136,7 +136,7 @@ func TestADeletionThatRacesIsCarriedOutAgain(t *testing.T) {
 	p.departed(t, p.ann.id, 1)
 	// The auth-svc of this test still says that it lives.
 	p.bob.want(t, 200, "POST", "/api/conversations/"+group+"/members", object{"agent_id": p.ann.id})
-	p.late(t, group, "after", clock.Now())
+	p.row(t, group, 2, "after", clock.Now())
 	require.Contains(t, p.bob.roles(t, group), p.ann.id)
 
 	clock.advance(31 * time.Minute)
@@ -153,13 +153,14 @@ func TestADeletionThatRacesIsCarriedOutAgain(t *testing.T) {
 	require.Empty(t, p.collection(t, "formers").all(t, bson.D{{Key: "a", Value: p.ann.id}}), "where it was is forgotten")
 }
 
-// late writes a second message of ann's as a replica would that does not know.
-func (p place) late(t *testing.T, group, content string, at time.Time) {
+// row writes the row of a message of ann's, as a replica would that does not
+// know what happened meanwhile.
+func (p place) row(t *testing.T, conversation string, seq int64, content string, at time.Time) {
 	t.Helper()
-	c := uuid.MustParse(strings.TrimPrefix(group, "conv_"))
+	c := uuid.MustParse(strings.TrimPrefix(conversation, "conv_"))
 	_, err := p.collection(t, "messages").InsertOne(t.Context(), bson.D{
-		{Key: "_id", Value: binary.BigEndian.AppendUint64(c[:], 2)}, {Key: "c", Value: bson.Binary{Subtype: 4, Data: c[:]}},
-		{Key: "s", Value: int64(2)}, {Key: "sender", Value: p.ann.id}, {Key: "mark", Value: []byte("12345678")},
+		{Key: "_id", Value: binary.BigEndian.AppendUint64(c[:], uint64(seq))}, {Key: "c", Value: bson.Binary{Subtype: 4, Data: c[:]}},
+		{Key: "s", Value: seq}, {Key: "sender", Value: p.ann.id}, {Key: "mark", Value: []byte("12345678")},
 		{Key: "created_at", Value: at}, {Key: "type", Value: "text"}, {Key: "content", Value: content},
 	})
 	require.NoError(t, err)

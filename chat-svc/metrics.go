@@ -27,6 +27,7 @@ type metrics struct {
 	fallback *prometheus.CounterVec
 
 	departures prometheus.Counter
+	retired    prometheus.Counter
 
 	polls    *prometheus.CounterVec
 	empty    prometheus.Counter
@@ -66,10 +67,13 @@ func newMetrics(registry prometheus.Registerer, now func() time.Time) *metrics {
 		departures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "chat_departures_total", Help: "Deleted accounts that were taken out of their conversations.",
 		}),
+		retired: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "chat_retention_deleted_total", Help: "Messages that were deleted because they were older than RETENTION.",
+		}),
 	}
 	m.countMessages(registry)
 	m.countPolls(registry)
-	registry.MustRegister(m.batch, m.duration, m.stopped, m.fallback, m.departures)
+	registry.MustRegister(m.batch, m.duration, m.stopped, m.fallback, m.departures, m.retired)
 	return m
 }
 

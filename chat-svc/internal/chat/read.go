@@ -20,7 +20,7 @@ func (s *Service) MarkRead(ctx context.Context, caller id.Account, c id.Conversa
 	}
 	last := view.Last.Seq
 	if upTo != nil {
-		// Places have no gaps: each up to the last is there.
+		// Places have no gaps: each up to the last is there, or was.
 		if upTo.Conversation != c || upTo.Seq > last {
 			return 0, fault.Field("up_to", "must be a message of this conversation")
 		}

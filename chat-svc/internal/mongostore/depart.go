@@ -55,12 +55,9 @@ func (s *Store) Heir(ctx context.Context, c id.Conversation, a id.Account) (chat
 // EraseSent implements chat.DepartureStore. Nothing finds messages by their
 // sender, so that a send has one index less to write: it reads the next ones.
 func (s *Store) EraseSent(ctx context.Context, c id.Conversation, a id.Account, above int64, limit int) (upTo int64, erased int, err error) {
-	span := func(upTo int64) bson.E {
-		return bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}, {Key: "$lte", Value: upTo}}}
-	}
-	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages), in(c, span(math.MaxInt64)),
+	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages), in(c, between(above, math.MaxInt64)),
 		options.Find().SetSort(ascending("s")).SetLimit(int64(limit)).
-			SetProjection(bson.D{{Key: "s", Value: 1}, {Key: "sender", Value: 1}}))
+			SetProjection(only("s", "sender")))
 	if err != nil {
 		return 0, 0, fmt.Errorf("read who wrote into %s: %w", c, err)
 	}
@@ -72,7 +69,7 @@ func (s *Store) EraseSent(ctx context.Context, c id.Conversation, a id.Account, 
 		return upTo, 0, nil
 	}
 	result, err := s.db.Collection(messages).UpdateMany(ctx,
-		in(c, span(upTo), bson.E{Key: "sender", Value: a}, absent("withdrawn")), withdrawal())
+		in(c, between(above, upTo), bson.E{Key: "sender", Value: a}, absent("withdrawn")), withdrawal())
 	if err != nil {
 		return 0, 0, mongodb.Fault(fmt.Errorf("erase what %s has sent into %s: %w", a, c, err))
 	}

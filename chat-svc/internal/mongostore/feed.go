@@ -69,31 +69,26 @@ func (s *Store) Repair(ctx context.Context) (p events.Position, err error) {
 }
 
 func (s *Store) repair(ctx context.Context) error {
-	cursor, err := s.db.Collection(conversations).Find(ctx, bson.D{},
-		options.Find().SetProjection(bson.D{{Key: lastSeq, Value: 1}}).SetBatchSize(maxLookup).SetComment(beside))
-	if err != nil {
-		return mongodb.Fault(err)
-	}
-	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
 	var late []events.Activity
-	for more := true; more; {
-		if more = cursor.Next(ctx); more {
-			var doc listedDoc
-			if err := cursor.Decode(&doc); err != nil {
-				return err
-			}
-			if late, err = s.appendLate(ctx, late, doc); err != nil {
-				return err
-			}
+	for doc, err := range s.everyConversation(ctx, lastSeq) {
+		if err != nil {
+			return err
 		}
-		if len(late) == maxLookup || !more && len(late) > 0 {
-			if err := s.SaveActivity(ctx, late); err != nil {
-				return err
-			}
-			late = late[:0]
+		if late, err = s.appendLate(ctx, late, doc); err != nil {
+			return err
 		}
+		if len(late) < maxLookup {
+			continue
+		}
+		if err := s.SaveActivity(ctx, late); err != nil {
+			return err
+		}
+		late = late[:0]
 	}
-	return mongodb.Fault(cursor.Err())
+	if len(late) == 0 {
+		return nil
+	}
+	return s.SaveActivity(ctx, late)
 }
 
 // appendLate adds the last message of a conversation whose document lacks it.

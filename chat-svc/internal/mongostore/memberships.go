@@ -25,6 +25,8 @@ type listedDoc struct {
 	LastAt    time.Time   `bson:"last_message_at"`
 	Pending   bool        `bson:"pending"`
 	Status    string      `bson:"status"`
+	FirstSeq  int64       `bson:"first_seq"`
+	FirstAt   time.Time   `bson:"first_message_at"`
 }
 
 // last is the last message that the document knows of.
@@ -85,10 +87,7 @@ func (s *Store) memberships(ctx context.Context, a id.Account) ([]lists.Entry, e
 
 func (s *Store) entries(ctx context.Context, wanted []bson.Binary, reads map[id.Conversation]int64) ([]lists.Entry, error) {
 	all := make([]lists.Entry, 0, len(wanted))
-	projection := bson.D{}
-	for _, field := range []string{"created_at", lastSeq, lastMessageAt, "pending", "status"} {
-		projection = append(projection, bson.E{Key: field, Value: 1})
-	}
+	projection := only("created_at", lastSeq, lastMessageAt, "pending", "status")
 	for len(wanted) > 0 {
 		some := wanted[:min(len(wanted), maxLookup)]
 		wanted = wanted[len(some):]

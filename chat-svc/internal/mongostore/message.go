@@ -105,7 +105,7 @@ func (s *Store) HasMessage(ctx context.Context, m id.Message) (bool, error) {
 // History implements chat.Store.
 func (s *Store) History(ctx context.Context, c id.Conversation, above, upTo int64, limit int, hidden ...id.Account) ([]sequence.Message, error) {
 	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
-		in(c, shown(hidden, bson.E{Key: "s", Value: bson.D{{Key: "$gt", Value: above}, {Key: "$lte", Value: upTo}}})...),
+		in(c, shown(hidden, between(above, upTo))...),
 		options.Find().SetSort(bson.D{{Key: "s", Value: -1}}).SetLimit(int64(limit)))
 	if err != nil {
 		return nil, fmt.Errorf("read messages of %s: %w", c, err)
