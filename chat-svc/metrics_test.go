@@ -90,22 +90,38 @@ func messageCounts(t *testing.T, registry *prometheus.Registry) counts {
 
 type counts map[string]float64
 
+// A step is something done, and the counters that it moves.
+type step struct {
+	name  string
+	do    func()
+	moves counts
+}
+
 // Each counter moves by what was done, and by nothing else.
 func TestMessagesAreCounted(t *testing.T) {
 	t.Parallel()
 	p, registry := measured(t, install(t))
 	conversation := p.ann.group(t, p.bob.id)
-	list := "/api/conversations/" + conversation + "/messages"
 	one := p.ann.say(t, conversation, "one", svctest.WithHeader("Idempotency-Key", "k")).Text("message_id")
 	two := p.ann.say(t, conversation, "two").Text("message_id")
 	three := p.ann.say(t, conversation, "three").Text("message_id")
 	p.ann.settle(t, conversation) // five messages
-	var first *svctest.Response
-	steps := []struct {
-		name  string
-		do    func()
-		moves counts
-	}{
+	for _, step := range slices.Concat(writeSteps(t, p, conversation, one, two, three), readSteps(t, p, conversation)) {
+		was := messageCounts(t, registry)
+		step.do()
+		is := messageCounts(t, registry)
+		for name := range is {
+			is[name] -= was[name]
+		}
+		maps.DeleteFunc(is, func(_ string, moved float64) bool { return moved == 0 })
+		require.Equal(t, step.moves, is, step.name)
+	}
+	require.Positive(t, metric(t, registry, "chat_poll_tracked_conversations"))
+	requireNoIDs(t, registry, p.ann.id, p.bob.id, conversation, one)
+}
+
+func writeSteps(t *testing.T, p place, conversation, one, two, three string) []step {
+	return []step{
 		{"a send", func() { p.ann.say(t, conversation, "six") }, counts{"sent": 1}},
 		{"a repeat of a send", func() {
 			p.ann.say(t, conversation, "one", svctest.WithHeader("Idempotency-Key", "k"))
@@ -127,6 +143,13 @@ func TestMessagesAreCounted(t *testing.T) {
 			p.ann.want(t, 200, "DELETE", "/api/messages/"+two, object{"withdraw": true})
 		}, counts{"withdrawn": 1}},
 		{"a withdrawal again", func() { p.ann.want(t, 200, "DELETE", "/api/messages/"+two, object{"withdraw": true}) }, counts{}},
+	}
+}
+
+func readSteps(t *testing.T, p place, conversation string) []step {
+	list := "/api/conversations/" + conversation + "/messages"
+	var first *svctest.Response
+	return []step{
 		{"a first page", func() { first = p.bob.want(t, 200, "GET", list+"?limit=3", nil) }, counts{"delivered": 3}},
 		{"the same page again", func() { p.bob.want(t, 200, "GET", list+"?limit=3", nil) }, counts{}},
 		{"a page that the client has", func() {
@@ -149,18 +172,6 @@ func TestMessagesAreCounted(t *testing.T) {
 			p.eve.want(t, 200, "GET", "/api/messages?after="+next, nil)
 		}, counts{}},
 	}
-	for _, step := range steps {
-		was := messageCounts(t, registry)
-		step.do()
-		is := messageCounts(t, registry)
-		for name := range is {
-			is[name] -= was[name]
-		}
-		maps.DeleteFunc(is, func(_ string, moved float64) bool { return moved == 0 })
-		require.Equal(t, step.moves, is, step.name)
-	}
-	require.Positive(t, metric(t, registry, "chat_poll_tracked_conversations"))
-	requireNoIDs(t, registry, p.ann.id, p.bob.id, conversation, one)
 }
 
 // requireNoIDs holds labels to what is bounded.

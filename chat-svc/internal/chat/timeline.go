@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/sequence"
+	"chatplatform.io/svckit/fault"
 )
 
 const (
@@ -70,6 +72,11 @@ func (s *Service) Timeline(ctx context.Context, caller id.Account, from *Page, l
 	if err != nil {
 		return Timeline{}, err
 	}
+	if from != nil {
+		if entries, err = s.begun(ctx, caller, entries, *from); err != nil {
+			return Timeline{}, err
+		}
+	}
 	blocked, err := s.blockedBy(ctx, caller)
 	if err != nil {
 		return Timeline{}, err
@@ -93,6 +100,33 @@ func (s *Service) Timeline(ctx context.Context, caller id.Account, from *Page, l
 		t.Next = Next{Position: at, Above: s.above(page, at)}
 	}
 	return t, nil
+}
+
+// begun has the walk go on in every conversation of which its first page showed
+// what the feed had not told: another server may not have heard of it, and by
+// next it is not told again.
+func (s *Service) begun(ctx context.Context, caller id.Account, entries []lists.Entry, from Page) ([]lists.Entry, error) {
+	unheard := maps.Clone(from.Next.Above)
+	reached := func(c id.Conversation, seq int64) lists.Entry { // newer than what is behind, as it was shown
+		return lists.Entry{Conversation: c, Last: sequence.Place{Seq: seq, At: from.Behind.At.Add(time.Millisecond)}}
+	}
+	for i, e := range entries {
+		if seq := unheard[e.Conversation]; seq > e.Last.Seq {
+			entries[i].Last = reached(e.Conversation, seq).Last
+		}
+		delete(unheard, e.Conversation)
+	}
+	for c, seq := range unheard {
+		_, err := s.Rights.member(ctx, c, caller)
+		if errors.Is(err, fault.ErrNotFound) {
+			continue // it was removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, reached(c, seq))
+	}
+	return entries, nil
 }
 
 // above names the conversations of which the newest messages are on a first

@@ -133,7 +133,7 @@ func (w world) carryOut(t *testing.T, f feed, store *breaking, holder string, ov
 	t.Helper()
 	logger, _ := svctest.Logs(t)
 	future := func() time.Time { return time.Now().Add(time.Duration(len(holder)) * time.Minute) } // behind the lease of the one before
-	service := chat.New(chat.Limits{}, chat.Deps{Store: store, Lists: lists.New(store, future, lists.Bounds{}), Rights: chat.NewRights(store, future), Now: future})
+	service := chat.New(chat.Limits{}, chat.Deps{Store: store, Lists: lists.New(store, future, lists.Bounds{}), Rights: chat.NewRights(store, future), Count: func(chat.Deed, int) {}, Now: future})
 	chore := departure.Start(departure.Deps{
 		Feed: f, Store: store, Chat: service, Holder: holder, Now: future, Logger: logger, Departed: func() {},
 	})
