@@ -21,18 +21,15 @@ func TestPositionsHaveNoGapsAndNoOrderButTheirOwn(t *testing.T) {
 	var reading sync.WaitGroup
 	reading.Go(func() { // a reader that never looks back
 		for last := int64(0); ; {
+			written := isClosed(ended) // before the read, which then has everything
 			changes, err := s.Changes(t.Context(), last, 7)
 			require.NoError(t, err)
 			for _, change := range changes {
 				seen = append(seen, change.Position)
 				last = change.Position
 			}
-			select {
-			case <-ended:
-				if len(changes) == 0 {
-					return
-				}
-			default:
+			if written && len(changes) == 0 {
+				return
 			}
 		}
 	})
@@ -110,4 +107,13 @@ func TestRevokedTokens(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, changes, 1, "told once")
 	require.Equal(t, "t1", changes[0].TokenID)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

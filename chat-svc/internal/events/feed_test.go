@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -312,9 +313,9 @@ func TestBehindWhileTheFeedIsNotHeard(t *testing.T) {
 		following(t, f, func() {
 			pass(pollEvery + time.Millisecond)
 			require.Zero(t, f.Behind())
-			for range 50 { // ten seconds of streams that break
-				s.turns = append(s.turns, -1)
-			}
+			s.mu.Lock()
+			s.turns = slices.Repeat([]int{-1}, 50) // ten seconds of streams that break
+			s.mu.Unlock()
 			pass(6 * time.Second)
 			require.InDelta(t, 6, f.Behind().Seconds(), 1)
 			pass(6 * time.Second)
