@@ -1,6 +1,7 @@
 package mongostore_test
 
 import (
+	"context"
 	"strconv"
 	"sync"
 	"testing"
@@ -16,12 +17,12 @@ func TestPositionsHaveNoGapsAndNoOrderButTheirOwn(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
 	const writers, each = 4, 10
-	ended := make(chan struct{})
+	ended, end := context.WithCancel(t.Context())
 	var seen []int64
 	var reading sync.WaitGroup
 	reading.Go(func() { // a reader that never looks back
 		for last := int64(0); ; {
-			written := isClosed(ended) // before the read, which then has everything
+			written := ended.Err() != nil // before the read, which then has everything
 			changes, err := s.Changes(t.Context(), last, 7)
 			require.NoError(t, err)
 			for _, change := range changes {
@@ -42,7 +43,7 @@ func TestPositionsHaveNoGapsAndNoOrderButTheirOwn(t *testing.T) {
 		})
 	}
 	writing.Wait()
-	close(ended)
+	end()
 	reading.Wait()
 	want := make([]int64, writers*each)
 	for i := range want {
@@ -107,13 +108,4 @@ func TestRevokedTokens(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, changes, 1, "told once")
 	require.Equal(t, "t1", changes[0].TokenID)
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }

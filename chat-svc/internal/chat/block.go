@@ -60,9 +60,9 @@ type BlockStore interface {
 	// made it, for 24 hours. fault.ErrConflict where the blocker has blocked
 	// the target or has used the key.
 	InsertBlock(ctx context.Context, b Block, key string, fingerprint [16]byte) error
-	// BlockUnder tells what an account has used a key for: the fingerprint of
-	// the request, and the block where it was one. fault.ErrNotFound.
-	BlockUnder(ctx context.Context, a id.Account, key string) (fingerprint [16]byte, b id.Block, err error)
+	// KeyUse tells what an account has used a key for: the fingerprint of the
+	// request, and the block where it was one. fault.ErrNotFound.
+	KeyUse(ctx context.Context, a id.Account, key string) (fingerprint [16]byte, b id.Block, err error)
 	// Block finds a block of an account; fault.ErrNotFound.
 	Block(ctx context.Context, a id.Account, b id.Block) (Block, error)
 	// CountBlocks counts the blocks of an account, up to most.
@@ -110,7 +110,7 @@ func (s *Service) Block(ctx context.Context, caller id.Account, target Target, k
 var errUnused = errors.New("the key is not used")
 
 func (s *Service) blockUnder(ctx context.Context, caller id.Account, key string, made [16]byte) (Block, error) {
-	first, b, err := s.Store.BlockUnder(ctx, caller, key)
+	first, b, err := s.Store.KeyUse(ctx, caller, key)
 	switch {
 	case errors.Is(err, fault.ErrNotFound):
 		return Block{}, errUnused

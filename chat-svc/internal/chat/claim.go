@@ -12,6 +12,13 @@ import (
 )
 
 const (
+	// ClaimsKept is how long a key answers with its first result
+	// (docs/api/conventions.md, "Safe repeats").
+	ClaimsKept = 24 * time.Hour
+	// Unmade is how long a group may be in the making: nobody takes it up again
+	// when the key of its maker is forgotten.
+	Unmade = ClaimsKept + time.Hour
+
 	// creationLease is how long the maker of a conversation is left alone; a
 	// repeat that comes later takes over.
 	creationLease = 30 * time.Second
@@ -26,7 +33,7 @@ func (s *Service) mayClaim(ctx context.Context, caller id.Account, n NewConversa
 	if wait == 0 {
 		return nil
 	}
-	_, _, err := s.Store.BlockUnder(ctx, caller, n.Key)
+	_, _, err := s.Store.KeyUse(ctx, caller, n.Key)
 	if errors.Is(err, fault.ErrNotFound) {
 		return fault.ErrRateLimited.After(wait)
 	}

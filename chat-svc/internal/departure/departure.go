@@ -37,9 +37,6 @@ const (
 	// Who looked it up just before, or holds its token on a replica that does not
 	// hear auth-svc, may let it in for a while: the longest lives a token.
 	finally = 30 * time.Minute
-	// unmade is how long a group may still be in the making, to which the account
-	// was named before (docs/data-model.md, "claims").
-	unmade = 25 * time.Hour
 )
 
 // after is how long after its deletion was heard an account is looked at for
@@ -51,7 +48,7 @@ func after(n int) (time.Duration, bool) {
 	case 1:
 		return finally, true
 	case 2:
-		return unmade, true
+		return chat.Unmade, true // groups in the making, to which it was named before
 	}
 	return 0, false
 }

@@ -75,7 +75,7 @@ func (s *Store) InsertBlock(ctx context.Context, b chat.Block, key string, finge
 		}
 		_, err = s.db.Collection(claims).InsertOne(ctx, claimDoc{
 			Account: b.Blocker, Key: key, Fingerprint: fingerprint[:], Conversation: binary(id.Conversation{}), Block: b.ID,
-			StartedAt: b.CreatedAt, Finished: true, Made: true, ExpiresAt: b.CreatedAt.Add(claimsKept),
+			StartedAt: b.CreatedAt, Finished: true, Made: true, ExpiresAt: b.CreatedAt.Add(chat.ClaimsKept),
 		})
 		return err
 	})
@@ -88,8 +88,8 @@ func (s *Store) InsertBlock(ctx context.Context, b chat.Block, key string, finge
 	return nil
 }
 
-// BlockUnder implements chat.Store.
-func (s *Store) BlockUnder(ctx context.Context, a id.Account, key string) (fingerprint [16]byte, b id.Block, err error) {
+// KeyUse implements chat.Store.
+func (s *Store) KeyUse(ctx context.Context, a id.Account, key string) (fingerprint [16]byte, b id.Block, err error) {
 	doc, err := findOne[claimDoc](ctx, s.db.Collection(claims), of(a, bson.E{Key: "key", Value: key}))
 	if err != nil {
 		return fingerprint, "", fmt.Errorf("read a key of %s: %w", a, err)

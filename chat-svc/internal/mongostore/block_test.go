@@ -43,11 +43,11 @@ func TestBlocks(t *testing.T) {
 	require.Equal(t, ofGroup, found)
 	_, err = s.Block(t.Context(), account(2), ofGroup.ID)
 	require.ErrorIs(t, err, fault.ErrNotFound)
-	first, made, err := s.BlockUnder(t.Context(), account(1), "k")
+	first, made, err := s.KeyUse(t.Context(), account(1), "k")
 	require.NoError(t, err)
 	require.Equal(t, fingerprint, first)
 	require.Equal(t, ofBob.ID, made)
-	_, _, err = s.BlockUnder(t.Context(), account(1), "l")
+	_, _, err = s.KeyUse(t.Context(), account(1), "l")
 	require.ErrorIs(t, err, fault.ErrNotFound)
 
 	remove := func(n int, b chat.Block) (chat.Block, error) { return s.DeleteBlock(t.Context(), account(n), b.ID) }

@@ -15,9 +15,6 @@ import (
 	"chatplatform.io/svckit/mongodb"
 )
 
-// claimsKept is how long a key answers with its first result.
-const claimsKept = 24 * time.Hour
-
 type claimDoc struct {
 	Account      id.Account  `bson:"a"`
 	Key          string      `bson:"key"`
@@ -53,7 +50,7 @@ func unfinished(c chat.Claim) bson.D {
 func (s *Store) InsertClaim(ctx context.Context, c chat.Claim) (chat.Claim, bool, error) {
 	_, err := s.db.Collection(claims).InsertOne(ctx, claimDoc{
 		Account: c.Account, Key: c.Key, Fingerprint: c.Fingerprint[:], Conversation: binary(c.Conversation),
-		StartedAt: c.StartedAt, ExpiresAt: c.StartedAt.Add(claimsKept),
+		StartedAt: c.StartedAt, ExpiresAt: c.StartedAt.Add(chat.ClaimsKept),
 	})
 	if err == nil {
 		return c, true, nil

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/chore"
 	"chatplatform.io/chat-svc/internal/id"
 )
@@ -21,9 +22,6 @@ const (
 	chunkWait = 10 * time.Second
 	// maxRound bounds the conversations of one look; the next follows at once.
 	maxRound = 100
-	// unmade is how long the making of a conversation may be taken up again: an
-	// hour longer than its key is kept (docs/data-model.md, "claims").
-	unmade = 25 * time.Hour
 )
 
 // Store keeps closed conversations until they are swept.
@@ -51,7 +49,7 @@ type sweeper struct {
 
 // round sweeps what there is, and tells whether there may be more.
 func (s sweeper) round(ctx context.Context) (more bool, err error) {
-	left, err := s.store.Unswept(ctx, s.now().Add(-unmade), maxRound)
+	left, err := s.store.Unswept(ctx, s.now().Add(-chat.Unmade), maxRound)
 	if err != nil {
 		return false, err
 	}
