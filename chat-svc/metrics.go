@@ -9,6 +9,7 @@ import (
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/lists"
+	"chatplatform.io/chat-svc/internal/push"
 	"chatplatform.io/chat-svc/internal/restapi"
 	"chatplatform.io/chat-svc/internal/sequence"
 )
@@ -26,6 +27,8 @@ type metrics struct {
 	stopped  *prometheus.CounterVec
 	fallback *prometheus.CounterVec
 
+	frames     *prometheus.CounterVec
+	ends       *prometheus.CounterVec
 	departures prometheus.Counter
 	retired    prometheus.Counter
 
@@ -73,6 +76,7 @@ func newMetrics(registry prometheus.Registerer, now func() time.Time) *metrics {
 	}
 	m.countMessages(registry)
 	m.countPolls(registry)
+	m.countEvents(registry)
 	registry.MustRegister(m.batch, m.duration, m.stopped, m.fallback, m.departures, m.retired)
 	return m
 }
@@ -118,6 +122,25 @@ func (m *metrics) countPolls(registry prometheus.Registerer) {
 		Buckets: []float64{1, 1.5, 2, 3, 5, 8, 12, 20, 30, 45, 60},
 	})
 	registry.MustRegister(m.polls, m.empty, m.early, m.memory, m.interval)
+}
+
+func (m *metrics) countEvents(registry prometheus.Registerer) {
+	m.frames = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "chat_event_frames_total", Help: "Events written to clients, by door (stream, socket).",
+	}, []string{"door"})
+	m.ends = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "chat_event_ends_total",
+		Help: "Connections of clients that are sent events that ended, by door (stream, socket) and reason (gone, slow, unauthenticated, leaving, gap, failed).",
+	}, []string{"door", "reason"})
+	registry.MustRegister(m.frames, m.ends)
+}
+
+// told hears of an event that a client was sent.
+func (m *metrics) told(door string) { m.frames.WithLabelValues(door).Inc() }
+
+// disconnected hears of a client that is sent events no more.
+func (m *metrics) disconnected(door string, why push.Why) {
+	m.ends.WithLabelValues(door, string(why)).Inc()
 }
 
 func (w watched) register(registry prometheus.Registerer) {

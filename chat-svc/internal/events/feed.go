@@ -179,6 +179,9 @@ func (f *Feed) restart(ctx context.Context) error {
 func (f *Feed) apply(batch []Event, newest Position, begun time.Time) {
 	now := f.now()
 	for _, e := range batch {
+		if e.ephemeral() && newest.Time().Sub(e.Position.Time()) > EphemeralLife {
+			e = Event{Position: e.Position} // it is over
+		}
 		f.take(e, now)
 	}
 	f.mu.Lock()
@@ -283,7 +286,7 @@ func (f *Feed) record(e Event, now time.Time) bool {
 	}
 	f.taken = e.Position
 	switch e.Kind {
-	case Nothing, Unreadable:
+	case Nothing, Unreadable, Typing: // nothing to resume
 		return true
 	case CheckpointMoved: // of no interest to who resumes
 		f.table.pass(e.Checkpoint, now)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -238,7 +239,8 @@ type changeDoc struct {
 	Key    bson.Raw `bson:"documentKey"`
 	Full   bson.Raw `bson:"fullDocument"`
 	Update struct {
-		Set bson.Raw `bson:"updatedFields"`
+		Set   bson.Raw `bson:"updatedFields"`
+		Unset []string `bson:"removedFields"`
 	} `bson:"updateDescription"`
 }
 
@@ -314,11 +316,16 @@ func (d changeDoc) memberEvent() (events.Event, error) {
 	if doc.Account == gone {
 		return events.Event{Kind: events.ConversationClosed, Conversation: c}, err
 	}
-	return events.Event{Kind: events.MemberSet, Conversation: c, Account: doc.Account, JoinedAt: utc(doc.JoinedAt)}, err
+	return events.Event{
+		Kind: events.MemberSet, Conversation: c, Account: doc.Account,
+		Role: string(doc.Role), Joined: d.Operation == "insert", JoinedAt: utc(doc.JoinedAt),
+	}, err
 }
 
+// readEvent passes over the mark with which a membership begins: what there is
+// to tell is that the account joined.
 func (d changeDoc) readEvent() (events.Event, error) {
-	if d.Operation == "delete" || len(d.Full) == 0 {
+	if d.Operation != "update" || len(d.Full) == 0 {
 		return events.Event{}, nil
 	}
 	var doc membershipDoc
@@ -358,7 +365,18 @@ func (d changeDoc) conversationEvent() (events.Event, error) {
 	if err != nil || d.Operation == "update" && onlyActivity(d.Update.Set) {
 		return events.Event{}, err
 	}
-	return events.Event{Kind: events.ConversationSet, Conversation: c}, nil
+	making, err := d.making()
+	return events.Event{Kind: events.ConversationSet, Conversation: c, Making: making}, err
+}
+
+// making is nil for a change of a conversation that was there before.
+func (d changeDoc) making() (*events.Making, error) {
+	if len(d.Full) == 0 || d.Operation != "insert" && !slices.Contains(d.Update.Unset, "pending") {
+		return nil, nil
+	}
+	var doc conversationDoc
+	err := bson.Unmarshal(d.Full, &doc)
+	return &events.Making{At: utc(doc.CreatedAt), Creator: doc.Creator, Client: doc.Client, Pending: doc.Pending}, err
 }
 
 func onlyActivity(set bson.Raw) bool {

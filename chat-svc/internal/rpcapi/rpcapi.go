@@ -9,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/httpserver"
@@ -22,11 +23,15 @@ type API struct {
 	accounts Accounts
 	verifier *token.Verifier
 	cursors  *paging.Codec
+	catchUp  func(id.Account, events.Position) (string, error)
 }
 
-// New makes the door.
-func New(service *chat.Service, accounts Accounts, verifier *token.Verifier, cursors *paging.Codec) *API {
-	return &API{chat: service, accounts: accounts, verifier: verifier, cursors: cursors}
+// New makes the door. catchUp makes what the REST door takes as after.
+func New(
+	service *chat.Service, accounts Accounts, verifier *token.Verifier, cursors *paging.Codec,
+	catchUp func(account id.Account, behind events.Position) (string, error),
+) *API {
+	return &API{chat: service, accounts: accounts, verifier: verifier, cursors: cursors, catchUp: catchUp}
 }
 
 // A method has a name, the scopes of which a caller needs one, and a handler
