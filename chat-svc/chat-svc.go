@@ -146,7 +146,7 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 		Waiting: restapi.Waiting{Most: s.config.PollMaxWaiting, MostOfOne: s.config.PollWaitingEach},
 		Reading: make(chan struct{}, s.config.PollMaxReading),
 	}
-	watched{s.accounts, s.feed, s.lists, s.rights, s.polls}.register(s.deps.Observer.Registry)
+	watched{s.accounts, s.feed, s.lists, s.rights, s.polls, s.hub}.register(s.deps.Observer.Registry)
 	s.polls.Report = s.metrics.polled
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.followed.Go(func() { load.Run(ctx) })

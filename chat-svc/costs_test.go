@@ -9,7 +9,7 @@ const (
 )
 
 func costs() []cost {
-	return slices.Concat(costsOfMessages(), costsOfLists(), costsOfConversations(), costsOfMembers(), costsOfBlocks(), costsOfMethods())
+	return slices.Concat(costsOfMessages(), costsOfLists(), costsOfConversations(), costsOfMembers(), costsOfBlocks(), costsOfMethods(), costsOfEvents())
 }
 
 func closing() cost {
@@ -122,5 +122,15 @@ func costsOfMethods() []cost {
 		{"a mark up to the last message", `bob POST /api/markRead {"chat_id":"$chat","up_to":"$bare_message"}`,
 			looks + ", update memberships", looks + ", update memberships"},
 		{"deletions", `ann POST /api/deleteMessages {"message_ids":["$bare_message"]}`, "find members, find messages, update messages", "find messages, update messages"},
+	}
+}
+
+// What connecting costs is counted beside (TestWhatConnectingCosts): such a
+// request does not end.
+func costsOfEvents() []cost {
+	return []cost{
+		{"events behind none", `bob GET /api/events?since=x`, "", ""},
+		{"no handshake", `bob GET /api/ws`, "", ""},
+		{"a ticket", `bob POST /api/events/ticket`, "insert tickets", "insert tickets"},
 	}
 }

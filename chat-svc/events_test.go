@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"chatplatform.io/svckit/svctest"
+	"chatplatform.io/svckit/token"
 )
 
 // soon is how long a test waits for what must come, on a machine that stands
@@ -333,4 +334,28 @@ func (p person) obedient(t *testing.T, path string) (answer *svctest.Response) {
 	}, soon, 50*time.Millisecond)
 	require.Equal(t, 200, answer.Status, "%s", answer.Body)
 	return answer
+}
+
+// eventPaths are the doors of events, which answer errors as the RPC family
+// does.
+func eventPaths() []string { return []string{"events", "events/ticket", "ws"} }
+
+func TestEventsTakeAToken(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	for _, path := range eventPaths() {
+		method := map[bool]string{true: "POST", false: "GET"}[strings.HasSuffix(path, "ticket")]
+		call := func(as ...svctest.Option) *svctest.Response {
+			return p.ann.Call(t, method, "/api/"+path+"?since=x", nil, as...)
+		}
+		for _, answer := range []*svctest.Response{call(), call(svctest.WithBearer(p.ann.token + "x"))} {
+			require.Equal(t, 401, answer.Status, path)
+			require.NotEmpty(t, answer.Header.Get("WWW-Authenticate"), path)
+			require.Contains(t, answer.Text("description"), "unauthenticated: ", path)
+		}
+		for _, scope := range token.AllScopes() {
+			answer := call(svctest.WithBearer(p.auth.token(t, p.eve.id, scope)))
+			require.Equal(t, scope != token.MessagesRead, answer.Status == 403, "%s with %s: %s", path, scope, answer.Body)
+		}
+	}
 }

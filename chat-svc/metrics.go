@@ -11,6 +11,7 @@ import (
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/push"
 	"chatplatform.io/chat-svc/internal/restapi"
+	"chatplatform.io/chat-svc/internal/rpcapi"
 	"chatplatform.io/chat-svc/internal/sequence"
 )
 
@@ -46,6 +47,7 @@ type watched struct {
 	lists    *lists.Lists
 	rights   *chat.Rights
 	polls    *restapi.Polls
+	hub      *push.Hub[rpcapi.Frame]
 }
 
 func newMetrics(registry prometheus.Registerer, now func() time.Time) *metrics {
@@ -145,6 +147,7 @@ func (m *metrics) disconnected(door string, why push.Why) {
 
 func (w watched) register(registry prometheus.Registerer) {
 	registry.MustRegister(w.gauges()...)
+	registry.MustRegister(w.connected()...)
 	registry.MustRegister(w.lookups()...)
 }
 
@@ -172,6 +175,18 @@ func (w watched) gauges() []prometheus.Collector {
 		gauge("chat_poll_waiting", "Requests that wait for a message.",
 			func() float64 { return float64(w.polls.Waiting.Count()) }),
 	}
+}
+
+// connected counts those who are sent events, by door.
+func (w watched) connected() []prometheus.Collector {
+	var gauges []prometheus.Collector
+	for _, door := range []string{rpcapi.StreamDoor, rpcapi.SocketDoor} {
+		gauges = append(gauges, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "chat_event_connections", Help: "Clients that are sent events, by door (stream, socket).",
+			ConstLabels: prometheus.Labels{"door": door},
+		}, func() float64 { return float64(w.hub.Count(door)) }))
+	}
+	return gauges
 }
 
 func (w watched) lookups() []prometheus.Collector {

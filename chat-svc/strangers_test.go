@@ -25,7 +25,7 @@ type operation struct {
 }
 
 // operations are those of the document that take a token, made about things,
-// but for the methods of the RPC family.
+// but for the RPC family, to which the doors of events belong.
 func operations(of things) []operation {
 	bodies := map[string]any{
 		"POST /api/messages":             object{"conversation_id": of.conversation, "content": "let me in"},
@@ -43,8 +43,9 @@ func operations(of things) []operation {
 	var all []operation
 	for _, name := range document.Operations() {
 		method, pattern, _ := strings.Cut(name, " ")
-		if _, rpc := methods("", "")[strings.TrimPrefix(pattern, "/api/")]; pattern != "/health" && !rpc {
-			all = append(all, operation{name, method, parts.Replace(pattern), bodies[name]})
+		name := strings.TrimPrefix(pattern, "/api/")
+		if _, rpc := methods("", "")[name]; pattern != "/health" && !rpc && !slices.Contains(eventPaths(), name) {
+			all = append(all, operation{method + " " + pattern, method, parts.Replace(pattern), bodies[name]})
 		}
 	}
 	return all
