@@ -47,7 +47,7 @@ func measured(t *testing.T, i installation, environ ...string) (place, *promethe
 func (p person) wait(t *testing.T, next string) <-chan *svctest.Response {
 	t.Helper()
 	answers := make(chan *svctest.Response, 1)
-	go func() { answers <- p.do(t, "GET", "/api/messages?wait=30&after="+next, nil) }()
+	go func() { answers <- p.ask(t, "GET", "/api/messages?wait=30&after="+next, nil) }()
 	return answers
 }
 
@@ -134,7 +134,7 @@ func TestPollsThatReadAreShedBeforeSendsSuffer(t *testing.T) {
 	slow.Store(true)
 	reading := make(chan *svctest.Response, 2)
 	for range 2 {
-		go func() { reading <- p.bob.do(t, "GET", path+cursor, nil) }()
+		go func() { reading <- p.bob.ask(t, "GET", path+cursor, nil) }()
 	}
 	held.Wait()
 	shed := p.bob.want(t, 503, "GET", path+cursor, nil)
@@ -164,16 +164,18 @@ func TestCatchingUpThatReadsTakesAPlace(t *testing.T) {
 	p, registry := measured(t, i, "POLL_MAX_READING=1", "EVENT_MEMORY=3000")
 	conversation := p.ann.group(t, p.bob.id)
 	before := p.bob.messages(t, "").Next
+	last := ""
 	for n := range 30 { // more than is remembered
-		p.ann.say(t, conversation, fmt.Sprint(n))
+		last = p.ann.say(t, conversation, fmt.Sprint(n)).Text("message_id")
 	}
+	p.bob.hear(t, before, last)
 	require.Len(t, p.bob.want(t, 200, "GET", "/api/messages?after="+before, nil).Get("messages"), 30)
 	waiting := p.eve.wait(t, p.eve.messages(t, "").Next)
 	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 1 }, 20*time.Second, time.Millisecond)
 
 	slow.Store(true)
 	reading := make(chan *svctest.Response, 1)
-	go func() { reading <- p.bob.do(t, "GET", "/api/messages?after="+before, nil) }()
+	go func() { reading <- p.bob.ask(t, "GET", "/api/messages?after="+before, nil) }()
 	<-held
 	shed := p.bob.do(t, "GET", "/api/messages?after="+before, nil)
 	close(release)

@@ -27,7 +27,10 @@ const (
 	heartbeat = time.Second
 	// blip is how long a database may be lost before it is away: a connection
 	// that broke and a primary that stepped down are found again by then.
-	blip            = time.Second
+	blip = time.Second
+	// openWait is how long a service that starts waits for its database: primaries
+	// are elected in up to twelve seconds.
+	openWait        = 15 * time.Second
 	disconnectGrace = 5 * time.Second
 )
 
@@ -50,7 +53,7 @@ type DB struct {
 }
 
 // Open connects and reaches the database once; with the database away it is
-// fault.ErrUnavailable after 2 s. Settings without a timeout or a pool size get
+// fault.ErrUnavailable after 15 s. Settings without a timeout or a pool size get
 // 5 s and 100. Metrics are registered on reg, which must not have them yet. The
 // caller owns the DB and must Close it.
 //
@@ -76,10 +79,21 @@ func Open(ctx context.Context, s Settings, logger *slog.Logger, reg prometheus.R
 		return nil, errors.New("open the database: MONGODB_URI is not a connection string that the driver takes")
 	}
 	db := &DB{Database: client.Database(s.Database), metrics: metrics}
-	if err := db.Ping(ctx); err != nil {
+	if err := db.await(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reach the database: %w", err), db.Close(context.WithoutCancel(ctx)))
 	}
 	return db, nil
+}
+
+// await pings until there is an answer, for openWait at most.
+func (db *DB) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openWait)
+	defer cancel()
+	for {
+		if err := db.Ping(ctx); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 func clientOptions(s Settings, m *metrics) *options.ClientOptions {

@@ -38,14 +38,12 @@ func TestOpenRefuses(t *testing.T) {
 			require.NotContains(t, err.Error(), "pa55word")
 		})
 	}
-	t.Run("a database that is away, in time", func(t *testing.T) {
+	t.Run("a database that stays away", func(t *testing.T) {
 		t.Parallel()
 		uri, proxy := svctest.NewProxy(t, svctest.Settings(t).URI)
 		proxy.Cut()
-		began := time.Now()
 		_, err := mongodb.Open(t.Context(), mongodb.Settings{URI: uri, Database: "d"}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		require.ErrorIs(t, err, fault.ErrUnavailable)
-		require.Less(t, time.Since(began), 10*time.Second)
 	})
 }
 
