@@ -65,7 +65,7 @@ func TestALongPollEndsAsSoonAsAMessageComes(t *testing.T) {
 	for range 8 {
 		answers = append(answers, p.bob.wait(t, next))
 	}
-	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 8 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 8 }, 30*time.Second, time.Millisecond)
 	commands.Reset()
 	p.ann.say(t, conversation, "hello")
 	for _, answer := range answers {
@@ -74,7 +74,7 @@ func TestALongPollEndsAsSoonAsAMessageComes(t *testing.T) {
 	require.False(t, slices.ContainsFunc(commands.Sent(), func(c svctest.Command) bool {
 		return c.Name != "insert" && c.Collection == "messages"
 	}), "waiting and hearing costs no database call")
-	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 0 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 0 }, 30*time.Second, time.Millisecond)
 }
 
 func TestOneMoreLongPollOfAnAccountEndsItsOldest(t *testing.T) {
@@ -94,7 +94,7 @@ func TestOneMoreLongPollOfAnAccountEndsItsOldest(t *testing.T) {
 			20*time.Second, time.Millisecond)
 	}
 	ann := p.ann.wait(t, p.ann.messages(t, "").Next)
-	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 3 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 3 }, 30*time.Second, time.Millisecond)
 	full := p.eve.want(t, 503, "GET", "/api/messages?wait=30&after="+p.eve.messages(t, "").Next, nil)
 	require.NotEmpty(t, full.Header.Get("Retry-After"), "another account meets a full house")
 	conversation := p.ann.group(t, p.bob.id)
@@ -128,7 +128,7 @@ func TestPollsThatReadAreShedBeforeSendsSuffer(t *testing.T) {
 	require.Eventually(t, func() bool {
 		p.bob.want(t, 200, "GET", "/api/messages", nil)
 		return metric(t, registry, "chat_poll_memory_answers_total") > 0
-	}, 20*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 
 	held.Add(2)
 	slow.Store(true)
@@ -171,7 +171,7 @@ func TestCatchingUpThatReadsTakesAPlace(t *testing.T) {
 	p.bob.hear(t, before, last)
 	require.Len(t, p.bob.want(t, 200, "GET", "/api/messages?after="+before, nil).Get("messages"), 30)
 	waiting := p.eve.wait(t, p.eve.messages(t, "").Next)
-	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 1 }, 30*time.Second, time.Millisecond)
 
 	slow.Store(true)
 	reading := make(chan *svctest.Response, 1)

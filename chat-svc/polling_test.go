@@ -150,11 +150,11 @@ func TestAnAbandonedLongPollFreesItsPlace(t *testing.T) {
 	require.Eventually(t, func() bool {
 		answer := p.bob.do(t, "GET", wait[:strings.Index(wait, "wait=30")]+"wait=1"+wait[strings.Index(wait, "wait=30")+7:], nil)
 		return answer.Status == 503 && answer.Header.Get("Retry-After") != ""
-	}, 20*time.Second, 10*time.Millisecond, "the one place is taken")
+	}, 30*time.Second, 10*time.Millisecond, "the one place is taken")
 	require.NoError(t, conn.Close())
 	conversation := p.ann.group(t, p.bob.id)
 	require.Eventually(t, func() bool {
 		p.ann.say(t, conversation, "x")
 		return p.bob.do(t, "GET", wait, nil).Status == 200
-	}, 20*time.Second, 10*time.Millisecond, "and free again, long before the wait would have ended")
+	}, 30*time.Second, 10*time.Millisecond, "and free again, long before the wait would have ended")
 }

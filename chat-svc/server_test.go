@@ -61,11 +61,11 @@ func (i installation) config(t *testing.T, environ ...string) chatsvc.Config {
 	t.Helper()
 	config, err := settings.Load[chatsvc.Config](append([]string{
 		"ISSUER=" + issuer, "AUTH_INTERNAL_URL=" + i.auth.URL, "SERVICE_SECRET_FILE=" + i.auth.secretFile,
-		"MONGODB_URI=" + i.database.URI, "MONGODB_DATABASE=" + i.database.Database,
-		"POLL_BURST=100000", "CREATION_BURST=100000", "SEND_BURST=100000", // tests do not wait
+		"MONGODB_URI=" + i.database.URI, "MONGODB_DATABASE=" + i.database.Database, "MONGODB_TIMEOUT=" + i.database.Timeout.String(),
+		"REQUEST_TIMEOUT=" + patience.String(), "POLL_BURST=100000", "CREATION_BURST=100000", "SEND_BURST=100000", // tests do not wait
 	}, environ...))
 	require.NoError(t, err)
-	config.MongoDB.Monitors = i.database.Monitors
+	config.MongoDB.Monitors, config.MongoDB.Silence = i.database.Monitors, i.database.Silence
 	if i.anyClock {
 		config.ClockOffset = 100 * 365 * 24 * time.Hour
 	}

@@ -259,7 +259,7 @@ func TestCatchUpFromLongAgo(t *testing.T) {
 		require.Eventually(t, func() bool {
 			saved, err := db.Collection("conversations").CountDocuments(t.Context(), bson.D{{Key: "last_seq", Value: bson.D{{Key: "$gte", Value: seq}}}})
 			return err == nil && saved >= 1
-		}, 20*time.Second, 50*time.Millisecond)
+		}, 30*time.Second, 50*time.Millisecond)
 		want[p.ann.say(t, groups[0], fmt.Sprint("and ", seq)).Text("message_id")] = true
 	}
 	reader := p.as(t, document.Client(t, p.server(t).Handler()), 2)
