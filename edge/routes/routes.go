@@ -69,6 +69,7 @@ func Public() Table {
 		{Chat, "/api/deleteMessages", Exact},
 		{Chat, "/api/events", Prefix},
 		{Chat, "/api/ws", Exact},
+		{Chat, "/api/sendChatAction", Exact},
 	}
 }
 

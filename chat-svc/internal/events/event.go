@@ -49,9 +49,6 @@ const (
 // database's clock.
 const EphemeralLife = 30 * time.Second
 
-// ephemeral reports whether the event is of what is not kept.
-func (e Event) ephemeral() bool { return e.Kind == Typing }
-
 // An Event is one change of the database in the words of the domain. Events
 // are shared and must not be changed.
 type Event struct {
@@ -86,9 +83,18 @@ type Making struct {
 // Size is about what the event holds in memory, in bytes, and rather too much
 // than too little.
 func (e Event) Size() int {
-	const event, message, account = 200, 320, 48
+	const event, message, account = 250, 320, 48
 	if e.Message == nil {
 		return event
 	}
 	return event + message + len(e.Message.Key) + len(e.Message.Body.Content) + account*len(e.Message.Body.Mention)
+}
+
+// whenAt is what is told of the event when the database has come so far: of one
+// that is over, the position alone.
+func (e Event) whenAt(newest Position) Event {
+	if e.Kind == Typing && newest.Time().Sub(e.Position.Time()) > EphemeralLife {
+		return Event{Position: e.Position}
+	}
+	return e
 }

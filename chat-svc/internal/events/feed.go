@@ -179,10 +179,7 @@ func (f *Feed) restart(ctx context.Context) error {
 func (f *Feed) apply(batch []Event, newest Position, begun time.Time) {
 	now := f.now()
 	for _, e := range batch {
-		if e.ephemeral() && newest.Time().Sub(e.Position.Time()) > EphemeralLife {
-			e = Event{Position: e.Position} // it is over
-		}
-		f.take(e, now)
+		f.take(e.whenAt(newest), now)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -121,7 +121,7 @@ func (h *Hub[F]) missed(c *Connection[F], upTo events.Position, known *knowledge
 	var missed []*item[F]
 	for _, e := range found {
 		known.makings.tell(e, func(i *item[F], to audience) {
-			if known.hears(c, i, to) && current(i, now) {
+			if known.hears(c, to) && current(i, now) {
 				missed = append(missed, i)
 			}
 		})
@@ -133,7 +133,7 @@ func (h *Hub[F]) missed(c *Connection[F], upTo events.Position, known *knowledge
 }
 
 // hears reports whether a client is among an audience.
-func (k *knowledge[F]) hears(c *Connection[F], i *item[F], to audience) bool {
+func (k *knowledge[F]) hears(c *Connection[F], to audience) bool {
 	if to.spares(c.account.id, c.Client) {
 		return false
 	}

@@ -141,7 +141,7 @@ func TestGoesOnAfterACrash(t *testing.T) {
 	c := spoken(t, store, append(repeated(old, 30), young)...)
 	r := run{store: &torn{Store: store}}
 	r.start(t, "one")
-	require.Eventually(t, func() bool { return len(kept(t, store, c)) == 21 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(kept(t, store, c)) == 21 }, 30*time.Second, time.Millisecond)
 	r.start(t, "one") // what the crash left is found
 	eventuallyKept(t, store, map[id.Conversation][]int64{c: {31}})
 }
@@ -173,9 +173,9 @@ func TestAClockThatIsNotTrustedDeletesNothing(t *testing.T) {
 			return false
 		},
 	})
-	require.Eventually(t, func() bool { return asked.Load() > 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return asked.Load() > 0 }, 30*time.Second, time.Millisecond)
 	chore.Wake()
-	require.Eventually(t, func() bool { return asked.Load() > 1 }, 10*time.Second, time.Millisecond, "the first round is over")
+	require.Eventually(t, func() bool { return asked.Load() > 1 }, 30*time.Second, time.Millisecond, "the first round is over")
 	chore.Close()
 	require.Len(t, kept(t, store, c), 2)
 }

@@ -21,14 +21,8 @@ const (
 	SocketDoor = "socket" // WebSocket
 )
 
-const (
-	// writeWait is how long a client may take for what one write sends it.
-	writeWait = 10 * time.Second
-	// closeWait is how long it may take to leave when it is told to.
-	closeWait = 2 * time.Second
-	// refreshWait bounds one look at a token.
-	refreshWait = 5 * time.Second
-)
+// refreshWait bounds one look at a token.
+const refreshWait = 5 * time.Second
 
 // Events are the two doors at which clients are sent what happens, as it
 // happens (docs/api/events.md).
@@ -119,26 +113,6 @@ func (e *Events) connect(c *fiber.Ctx, door string) (*push.Connection[Frame], er
 	return e.hub.Connect(c.UserContext(), wanted)
 }
 
-// take is the connection behind one that the server has let go of, with what
-// the client has sent behind its request. The server's buffers are free then.
-func take(hijacked net.Conn) (conn net.Conn, early []byte) {
-	conn = hijacked
-	if wrapped, ok := hijacked.(interface{ UnsafeConn() net.Conn }); ok {
-		_ = hijacked.SetReadDeadline(time.Unix(1, 0)) // only what is in the buffer
-		var some [512]byte
-		for {
-			n, err := hijacked.Read(some[:])
-			early = append(early, some[:n]...)
-			if err != nil {
-				break
-			}
-		}
-		conn = wrapped.UnsafeConn()
-	}
-	_ = conn.SetDeadline(time.Time{}) // a connection that cannot be used is found out by the first write
-	return conn, early
-}
-
 // getStream answers with server-sent events (the HTML standard, section 9.2).
 func (e *Events) getStream(c *fiber.Ctx) error {
 	header := &c.Context().Response.Header
@@ -157,10 +131,9 @@ func (e *Events) getStream(c *fiber.Ctx) error {
 	head := append([]byte(nil), header.Header()...)
 	c.Context().HijackSetNoResponse(true)
 	c.Context().Hijack(func(hijacked net.Conn) {
-		conn, _ := take(hijacked)
-		s := &stream{conn: conn}
-		if s.write(head) != nil || s.write(retry(firstRetry)) != nil {
-			_ = conn.Close()
+		s := &stream{httpserver.Take(hijacked)}
+		if s.write(append(head, retry(firstRetry)...)) != nil {
+			_ = s.conn.Close()
 			connection.Abandon()
 			return
 		}

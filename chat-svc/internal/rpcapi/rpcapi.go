@@ -53,6 +53,7 @@ func (a *API) methods() []method {
 		{"getChatHistory", read, a.getChatHistory},
 		{"markRead", read, a.markRead},
 		{"deleteMessages", write, a.deleteMessages},
+		{"sendChatAction", write, a.sendChatAction},
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fasthttp/websocket"
@@ -44,14 +43,14 @@ func (e *Events) getSocket(c *fiber.Ctx) error {
 	}
 	c.Context().HijackSetNoResponse(true)
 	c.Context().Hijack(func(hijacked net.Conn) {
-		conn, early := take(hijacked)
-		upgraded, err := e.upgrader.Upgrade(&bare{Conn: conn, early: early}, handshake, answer)
+		taken := httpserver.Take(hijacked)
+		conn, err := e.upgrader.Upgrade(upgrade{taken}, handshake, answer)
 		if err != nil {
-			_ = conn.Close()
+			_ = taken.Close()
 			connection.Abandon()
 			return
 		}
-		s := &socket{conn: upgraded, events: e, connection: connection, alive: 3 * e.hub.Beat}
+		s := &socket{conn: conn, taken: taken, events: e, connection: connection}
 		connection.Start(s, s.read)
 	})
 	return nil
@@ -62,8 +61,7 @@ func (e *Events) getSocket(c *fiber.Ctx) error {
 func newUpgrader() *websocket.Upgrader {
 	return &websocket.Upgrader{
 		ReadBufferSize: 512, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{},
-		HandshakeTimeout: writeWait,
-		CheckOrigin:      func(*http.Request) bool { return true }, // it was checked
+		CheckOrigin: func(*http.Request) bool { return true }, // it was checked
 	}
 }
 
@@ -78,30 +76,16 @@ func handshakeOf(c *fiber.Ctx) *http.Request {
 	return &http.Request{Method: http.MethodGet, Header: header, Host: c.Hostname()}
 }
 
-// bare is a connection that the client has sent something on early, and stands
-// where the upgrader wants the answer to a request.
-type bare struct {
-	net.Conn
-	early []byte
-}
+// upgrade is a taken connection, where the upgrader wants the answer to a
+// request.
+type upgrade struct{ *httpserver.Taken }
 
-func (b *bare) Read(p []byte) (int, error) {
-	if len(b.early) == 0 {
-		return b.Conn.Read(p)
-	}
-	n := copy(p, b.early)
-	if b.early = b.early[n:]; len(b.early) == 0 {
-		b.early = nil
-	}
-	return n, nil
-}
-
-func (b *bare) Header() http.Header { return http.Header{} }
-func (b *bare) WriteHeader(int)     {}
+func (upgrade) Header() http.Header { return http.Header{} }
+func (upgrade) WriteHeader(int)     {}
 
 // Hijack implements http.Hijacker.
-func (b *bare) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return b, bufio.NewReadWriter(bufio.NewReaderSize(nothing{}, 16), bufio.NewWriterSize(io.Discard, 16)), nil
+func (u upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return u.Taken, bufio.NewReadWriter(bufio.NewReaderSize(nothing{}, 16), bufio.NewWriterSize(io.Discard, 16)), nil
 }
 
 type nothing struct{}
@@ -111,33 +95,26 @@ func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
 // socket is a client of a WebSocket.
 type socket struct {
 	conn       *websocket.Conn
+	taken      *httpserver.Taken // beneath conn; bounds each write
 	events     *Events
 	connection *push.Connection[Frame]
-	alive      time.Duration // how long it may be silent
-	closing    atomic.Bool
 }
 
 // Write implements push.Sink.
-func (s *socket) Write(f Frame) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
-		return err
-	}
-	return s.conn.WritePreparedMessage(f.socket)
-}
+func (s *socket) Write(f Frame) error { return s.conn.WritePreparedMessage(f.socket) }
 
 // Beat implements push.Sink.
-func (s *socket) Beat() error {
-	return s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWait))
-}
+func (s *socket) Beat() error { return s.conn.WriteControl(websocket.PingMessage, nil, time.Time{}) }
 
 // Close implements push.Sink. The reader lets go of the connection.
 func (s *socket) Close(end push.End) {
-	s.closing.Store(true)
-	code, text := closing(end)
-	if code != 0 {
-		_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Now().Add(closeWait))
-	}
-	_ = s.conn.SetReadDeadline(time.Now().Add(closeWait))
+	s.taken.Leave(func() error {
+		code, text := closing(end)
+		if code == 0 {
+			return nil
+		}
+		return s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Time{})
+	})
 }
 
 // closing is the close frame of an end (RFC 6455 §7.4.1); 0 for none.
@@ -177,14 +154,10 @@ func (s *socket) read() {
 	}
 }
 
-// heard gives the client time for its next word; one that is being closed has
-// what it was given.
-func (s *socket) heard() error {
-	if s.closing.Load() {
-		return nil
-	}
-	return s.conn.SetReadDeadline(time.Now().Add(s.alive))
-}
+// silences is for how many signs of life a client may be silent.
+const silences = 3
+
+func (s *socket) heard() error { return s.taken.Await(silences * s.events.hub.Beat) }
 
 const refresh = "auth.refresh"
 
