@@ -211,7 +211,7 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	rest.Mount(s.Public)
 	s.rpc.Mount(s.Public)
 	tickets := push.NewTickets(mongostore.New(s.db), ratelimit.New(ticketsASecond, ticketBurst, limitedAccounts, s.deps.Now), s.deps.Now)
-	rpcapi.NewEvents(s.rpc, s.hub, tickets).Mount(s.Public)
+	rpcapi.NewEvents(s.rpc, s.hub, tickets, s.config.Serving.Origins).Mount(s.Public)
 }
 
 func (s *Server) verifier() *token.Verifier {

@@ -53,7 +53,7 @@ func (p person) stream(t *testing.T, query string, header ...string) *listener {
 		for n := 0; n < len(header); n += 2 {
 			request.Header.Set(header[n], header[n+1])
 		}
-		answer, err = client.Do(request)
+		answer, err = client.Do(request) //nolint:bodyclose // readStream does
 		require.NoError(t, err)
 		if answer.StatusCode == http.StatusServiceUnavailable {
 			_ = answer.Body.Close()

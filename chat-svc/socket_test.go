@@ -35,7 +35,7 @@ func (p person) dial(t *testing.T, query string, header ...string) *socket {
 		options.HTTPHeader.Set(header[n], header[n+1])
 	}
 	require.Eventually(t, func() bool {
-		conn, answer, err := websocket.Dial(ctx, strings.Replace(p.URL, "http", "ws", 1)+"/api/ws"+query, options)
+		conn, answer, err := websocket.Dial(ctx, strings.Replace(p.URL, "http", "ws", 1)+"/api/ws"+query, options) //nolint:bodyclose // the client says that it need not be
 		require.NotNil(t, answer, "%v", err)
 		s.conn, s.status, s.header = conn, answer.StatusCode, answer.Header
 		return s.status != http.StatusServiceUnavailable

@@ -43,9 +43,9 @@ func operations(of things) []operation {
 	var all []operation
 	for _, name := range document.Operations() {
 		method, pattern, _ := strings.Cut(name, " ")
-		name := strings.TrimPrefix(pattern, "/api/")
-		if _, rpc := methods("", "")[name]; pattern != "/health" && !rpc && !slices.Contains(eventPaths(), name) {
-			all = append(all, operation{method + " " + pattern, method, parts.Replace(pattern), bodies[name]})
+		under := strings.TrimPrefix(pattern, "/api/")
+		if _, rpc := methods("", "")[under]; pattern != "/health" && !rpc && !slices.Contains(eventPaths(), under) {
+			all = append(all, operation{name, method, parts.Replace(pattern), bodies[name]})
 		}
 	}
 	return all

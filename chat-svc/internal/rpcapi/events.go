@@ -31,11 +31,12 @@ type Events struct {
 	hub      *push.Hub[Frame]
 	tickets  *push.Tickets
 	upgrader *websocket.Upgrader
+	origins  []string
 }
 
-// NewEvents makes the doors of a hub.
-func NewEvents(api *API, hub *push.Hub[Frame], tickets *push.Tickets) *Events {
-	return &Events{api: api, hub: hub, tickets: tickets, upgrader: newUpgrader()}
+// NewEvents makes the doors of a hub. Pages of the origins may open WebSockets.
+func NewEvents(api *API, hub *push.Hub[Frame], tickets *push.Tickets, origins []string) *Events {
+	return &Events{api: api, hub: hub, tickets: tickets, upgrader: newUpgrader(), origins: origins}
 }
 
 // EventPaths are the paths whose errors are those of the RPC family, beneath

@@ -33,6 +33,9 @@ func (e *Events) getSocket(c *fiber.Ctx) error {
 		handshake.Header.Get("Sec-Websocket-Key") == "" || c.Method() != http.MethodGet {
 		return errUpgrade
 	}
+	if err := httpserver.CheckOrigin(c, e.origins); err != nil {
+		return err
+	}
 	connection, err := e.connect(c, SocketDoor)
 	if err != nil {
 		return err
