@@ -177,21 +177,20 @@ func TestNotModified(t *testing.T) {
 // A client that goes away while it waits frees its place.
 func TestAnAbandonedLongPollFreesItsPlace(t *testing.T) {
 	t.Parallel()
-	p, _ := measured(t, install(t), "POLL_MAX_WAITING=1")
-	next := p.ann.messages(t, "").Next
+	p, registry := measured(t, install(t), "POLL_MAX_WAITING=1")
+	waiting := func(n float64) func() bool {
+		return func() bool { return metric(t, registry, "chat_poll_waiting") == n }
+	}
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.ann.URL, "http://"))
 	require.NoError(t, err)
-	_, err = fmt.Fprintf(conn, "GET /api/messages?wait=30&after=%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", next, p.ann.token)
+	_, err = fmt.Fprintf(conn, "GET /api/messages?wait=30&after=%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n",
+		p.ann.messages(t, "").Next, p.ann.token)
 	require.NoError(t, err)
+	require.Eventually(t, waiting(1), patience, 10*time.Millisecond)
 	wait := "/api/messages?wait=30&after=" + p.bob.messages(t, "").Next
-	require.Eventually(t, func() bool {
-		answer := p.bob.do(t, "GET", wait[:strings.Index(wait, "wait=30")]+"wait=1"+wait[strings.Index(wait, "wait=30")+7:], nil)
-		return answer.Status == 503 && answer.Header.Get("Retry-After") != ""
-	}, 30*time.Second, 10*time.Millisecond, "the one place is taken")
+	require.NotEmpty(t, p.bob.want(t, 503, "GET", wait, nil).Header.Get("Retry-After"), "the one place is taken")
 	require.NoError(t, conn.Close())
-	conversation := p.ann.group(t, p.bob.id)
-	require.Eventually(t, func() bool {
-		p.ann.say(t, conversation, "x")
-		return p.bob.do(t, "GET", wait, nil).Status == 200
-	}, 30*time.Second, 10*time.Millisecond, "and free again, long before the wait would have ended")
+	require.Eventually(t, waiting(0), 20*time.Second, 10*time.Millisecond, "and free again, long before the wait would have ended")
+	p.ann.say(t, p.ann.group(t, p.bob.id), "x")
+	require.Len(t, p.bob.want(t, 200, "GET", wait, nil).Get("messages"), 1)
 }
