@@ -191,7 +191,9 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	verifier := s.verifier()
 	s.service = service
 	rest := restapi.New(service, verifier, cursors, s.polls)
-	s.rpc = rpcapi.New(service, s.accounts, verifier, cursors, rest.CatchUp)
+	s.rpc = rpcapi.New(rpcapi.Deps{
+		Chat: service, Accounts: s.accounts, Verifier: verifier, Cursors: cursors, Polled: s.polls.Polled, CatchUp: rest.CatchUp,
+	})
 	s.Doors = program.NewDoors(program.DoorOptions{
 		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens, RPC: append(s.rpc.Methods(), rpcapi.EventPaths()...),
 		Checks: map[string]func(context.Context) error{

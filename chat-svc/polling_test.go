@@ -50,12 +50,17 @@ func TestWhoKeepsToTheAdviceIsNeverRefused(t *testing.T) {
 	t.Parallel()
 	p, clock, replicas := pollers(t)
 	conversation := p.ann.group(t, p.bob.id)
-	paths := []string{"/api/messages", "/api/conversations/" + conversation + "/messages", "/api/messages?limit=1"}
+	chat := object{"chat_id": strings.TrimPrefix(conversation, "conv_")}
+	paths := []string{"/api/messages", "/api/conversations/" + conversation + "/messages", "/api/messages?limit=1", "/api/getChatHistory"}
 	for turn := range 60 {
 		if turn%7 == 0 {
 			p.bob.say(t, conversation, fmt.Sprint(turn))
 		}
-		answer := replicas[turn%2].do(t, "GET", paths[turn%3], nil)
+		method, body := "GET", any(nil)
+		if turn%4 == 3 {
+			method, body = "POST", chat
+		}
+		answer := replicas[turn/2%2].do(t, method, paths[turn%4], body)
 		require.Equal(t, 200, answer.Status, "turn %d: %s", turn, answer.Body)
 		clock.Advance(max(0, advice(t, clock, answer).Sub(clock.Now())))
 	}
@@ -92,6 +97,38 @@ func TestABurstIsServedAndThenRefused(t *testing.T) {
 	next := advice(t, clock, p.ann.do(t, "GET", "/api/messages", nil))
 	clock.Advance(max(0, next.Sub(clock.Now())))
 	require.Equal(t, 200, p.ann.do(t, "GET", "/api/messages", nil).Status)
+}
+
+// The history of a chat is a list of messages like those of the other family: it
+// draws on their bucket, and says when to come again.
+func TestTheHistoryOfAChatIsAPoll(t *testing.T) {
+	t.Parallel()
+	p, clock, _ := pollers(t)
+	chat := p.ann.chat(t, p.bob)
+	first := p.ann.first(t, chat)
+	history := object{"chat_id": chat}
+	for n := range 5 {
+		switch n % 3 {
+		case 0:
+			advice(t, clock, p.ann.result(t, "getChatHistory", history))
+		case 1:
+			advice(t, clock, p.ann.result(t, "getChatHistory", object{"chat_id": chat, "before": first}))
+		case 2:
+			advice(t, clock, p.ann.want(t, 200, "GET", "/api/messages", nil))
+		}
+	}
+	refused := p.ann.rpc(t, "getChatHistory", history)
+	require.Equal(t, 429, refused.Status)
+	require.JSONEq(t, `{"ok":false,"error_code":429,"description":"rate_limited: You poll too often; come again at X-Next-Poll-After."}`, string(refused.Body))
+	next := advice(t, clock, refused)
+	p.ann.want(t, 429, "GET", "/api/messages", nil)
+	advice(t, clock, p.bob.result(t, "getChatHistory", history))
+	for range 10 { // no list of messages
+		require.Empty(t, p.ann.result(t, "getChats", nil).Header.Get("X-Next-Poll-After"))
+		p.ann.result(t, "markRead", object{"chat_id": chat})
+	}
+	clock.Advance(max(0, next.Sub(clock.Now())))
+	p.ann.result(t, "getChatHistory", history)
 }
 
 func TestAdviceFollowsWhatThereIsToHear(t *testing.T) {
@@ -140,21 +177,20 @@ func TestNotModified(t *testing.T) {
 // A client that goes away while it waits frees its place.
 func TestAnAbandonedLongPollFreesItsPlace(t *testing.T) {
 	t.Parallel()
-	p, _ := measured(t, install(t), "POLL_MAX_WAITING=1")
-	next := p.ann.messages(t, "").Next
+	p, registry := measured(t, install(t), "POLL_MAX_WAITING=1")
+	waiting := func(n float64) func() bool {
+		return func() bool { return metric(t, registry, "chat_poll_waiting") == n }
+	}
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.ann.URL, "http://"))
 	require.NoError(t, err)
-	_, err = fmt.Fprintf(conn, "GET /api/messages?wait=30&after=%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", next, p.ann.token)
+	_, err = fmt.Fprintf(conn, "GET /api/messages?wait=30&after=%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n",
+		p.ann.messages(t, "").Next, p.ann.token)
 	require.NoError(t, err)
+	require.Eventually(t, waiting(1), patience, 10*time.Millisecond)
 	wait := "/api/messages?wait=30&after=" + p.bob.messages(t, "").Next
-	require.Eventually(t, func() bool {
-		answer := p.bob.do(t, "GET", wait[:strings.Index(wait, "wait=30")]+"wait=1"+wait[strings.Index(wait, "wait=30")+7:], nil)
-		return answer.Status == 503 && answer.Header.Get("Retry-After") != ""
-	}, 30*time.Second, 10*time.Millisecond, "the one place is taken")
+	require.NotEmpty(t, p.bob.want(t, 503, "GET", wait, nil).Header.Get("Retry-After"), "the one place is taken")
 	require.NoError(t, conn.Close())
-	conversation := p.ann.group(t, p.bob.id)
-	require.Eventually(t, func() bool {
-		p.ann.say(t, conversation, "x")
-		return p.bob.do(t, "GET", wait, nil).Status == 200
-	}, 30*time.Second, 10*time.Millisecond, "and free again, long before the wait would have ended")
+	require.Eventually(t, waiting(0), 20*time.Second, 10*time.Millisecond, "and free again, long before the wait would have ended")
+	p.ann.say(t, p.ann.group(t, p.bob.id), "x")
+	require.Len(t, p.bob.want(t, 200, "GET", wait, nil).Get("messages"), 1)
 }

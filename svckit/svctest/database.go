@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	dropWait = 30 * time.Second
+	dropWait = 2 * time.Minute
 	// stillness is how long a busy machine may stand still in a test without
 	// the database being taken for one that hangs.
 	stillness = 30 * time.Second

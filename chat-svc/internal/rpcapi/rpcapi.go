@@ -23,15 +23,31 @@ type API struct {
 	accounts Accounts
 	verifier *token.Verifier
 	cursors  *paging.Codec
-	catchUp  func(id.Account, events.Position) (string, error)
+	polled   Polled
+	catchUp  CatchUp
 }
 
-// New makes the door. catchUp makes what the REST door takes as after.
-func New(
-	service *chat.Service, accounts Accounts, verifier *token.Verifier, cursors *paging.Codec,
-	catchUp func(account id.Account, behind events.Position) (string, error),
-) *API {
-	return &API{chat: service, accounts: accounts, verifier: verifier, cursors: cursors, catchUp: catchUp}
+// Polled puts a list of messages, named by its route, under the polling
+// contract (docs/api/chat.md#poll).
+type Polled func(route string, next fiber.Handler) fiber.Handler
+
+// CatchUp makes what the lists of messages take as after: behind a position, for
+// an account.
+type CatchUp func(account id.Account, behind events.Position) (string, error)
+
+// Deps are what the door works with.
+type Deps struct {
+	Chat     *chat.Service
+	Accounts Accounts
+	Verifier *token.Verifier
+	Cursors  *paging.Codec
+	Polled   Polled
+	CatchUp  CatchUp
+}
+
+// New makes the door.
+func New(d Deps) *API {
+	return &API{chat: d.Chat, accounts: d.Accounts, verifier: d.Verifier, cursors: d.Cursors, polled: d.Polled, catchUp: d.CatchUp}
 }
 
 // A method has a name, the scopes of which a caller needs one, and a handler
@@ -40,20 +56,21 @@ type method struct {
 	name   string
 	scopes token.Scopes
 	handle func(*fiber.Ctx) (any, error)
+	polls  bool // lists messages
 }
 
 func (a *API) methods() []method {
 	see, manage := token.SeeConversations(), token.ManageConversations()
 	read, write := token.Scopes{token.MessagesRead}, token.Scopes{token.MessagesWrite}
 	return []method{
-		{"getChats", see, a.getChats},
-		{"getChat", see, a.getChat},
-		{"startChat", manage, a.startChat},
-		{"sendMessage", write, a.sendMessage},
-		{"getChatHistory", read, a.getChatHistory},
-		{"markRead", read, a.markRead},
-		{"deleteMessages", write, a.deleteMessages},
-		{"sendChatAction", write, a.sendChatAction},
+		{"getChats", see, a.getChats, false},
+		{"getChat", see, a.getChat, false},
+		{"startChat", manage, a.startChat, false},
+		{"sendMessage", write, a.sendMessage, false},
+		{"getChatHistory", read, a.getChatHistory, true},
+		{"markRead", read, a.markRead, false},
+		{"deleteMessages", write, a.deleteMessages, false},
+		{"sendChatAction", write, a.sendChatAction, false},
 	}
 }
 
@@ -69,7 +86,11 @@ func (a *API) Methods() []string {
 // Mount adds the methods to f.
 func (a *API) Mount(f *fiber.App) {
 	for _, m := range a.methods() {
-		f.Post("/api/"+m.name, token.Require(a.verifier, m.scopes...), a.answer(m))
+		handle := a.answer(m)
+		if m.polls {
+			handle = a.polled("chat", handle)
+		}
+		f.Post("/api/"+m.name, token.Require(a.verifier, m.scopes...), handle)
 	}
 }
 
