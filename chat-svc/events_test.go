@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -358,4 +359,80 @@ func TestEventsTakeAToken(t *testing.T) {
 			require.Equal(t, scope != token.MessagesRead, answer.Status == 403, "%s with %s: %s", path, scope, answer.Body)
 		}
 	}
+}
+
+// A group that is made in several steps is told of once, when it is there.
+func TestALargeGroupIsToldWhenItIsThere(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	bob := p.bob.stream(t, "")
+	heard := bob.next(t).ID
+	members := []string{p.bob.id}
+	for n := range 600 {
+		members = append(members, agent(1000+n))
+	}
+	group := p.ann.group(t, members...)
+	p.ann.say(t, group, "Hi")
+	for _, l := range []*listener{bob, p.bob.stream(t, "?since="+heard)} {
+		var methods []string
+		for len(methods) == 0 || methods[len(methods)-1] != "events.messageNew" {
+			f := l.next(t)
+			methods = append(methods, f.Method)
+			if f.Method == "events.conversationNew" {
+				require.EqualValues(t, 602, f.Params["participant_count"])
+			}
+		}
+		require.Equal(t, []string{"events.conversationNew", "events.messageNew"}, slices.DeleteFunc(methods, func(m string) bool { return m == "events.hello" }))
+	}
+}
+
+// Where blocks hide messages, they are not told either.
+func TestHiddenMessagesAreNotTold(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, "BLOCKS_MAX_GROUP=2")
+	group := p.ann.group(t, p.bob.id, p.eve.id)
+	p.bob.block(t, p.eve.id)
+	bob := p.bob.stream(t, "")
+	heard := bob.next(t).ID
+	p.eve.say(t, group, "hidden")
+	p.ann.say(t, group, "seen")
+	for _, l := range []*listener{bob, p.bob.stream(t, "?since="+heard)} {
+		require.Equal(t, "seen", l.wants(t, "messageNew").Params["content"])
+	}
+}
+
+// The lines of a stream, word for word.
+func TestTheLinesOfAStream(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	chat := p.ann.chat(t, p.bob)
+	stream := p.bob.stream(t, "")
+	p.ann.result(t, "sendMessage", object{"chat_id": chat, "text": "one"})
+	heard := stream.wants(t, "read").ID // the sender's mark moves behind its message
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.bob.URL+"/api/events", nil)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer "+p.bob.token)
+	request.Header.Set("Last-Event-ID", heard)
+	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, answer.Body.Close()) }()
+	require.Equal(t, 200, answer.StatusCode)
+	said := p.ann.result(t, "sendMessage", object{"chat_id": chat, "text": "two\nlines"})
+	account := func(who person) string {
+		return fmt.Sprintf(`{"username":%q,"kind":"agent","display_name":%q,"agent_id":%q}`, who.name(), who.name(), who.id)
+	}
+	want := strings.NewReplacer("$heard", heard, "$told", stream.wants(t, "messageNew").ID, "$ann", account(p.ann), "$bob", account(p.bob),
+		"$message", said.Text("result.id"), "$chat", chat, "$at", said.Text("result.created_at")).Replace(`retry: 2000
+
+id: $heard
+data: {"method":"events.hello","params":$bob,"id":"$heard"}
+
+id: $told
+data: {"method":"events.messageNew","params":{"id":"$message","conversation_id":"$chat","sender":$ann,"content":"two\nlines","seq":2,"created_at":"$at"},"id":"$told"}
+
+`)
+	got := make([]byte, len(want))
+	_, err = io.ReadFull(answer.Body, got)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got))
 }
