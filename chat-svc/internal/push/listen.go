@@ -1,8 +1,6 @@
 package push
 
 import (
-	"maps"
-
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 )
@@ -24,6 +22,9 @@ func (h *Hub[F]) Listen(e events.Event) {
 	h.at = e.Position
 	if e.Kind == events.MemberSet {
 		h.member(e)
+	}
+	if in := h.conversations[e.Conversation]; in != nil && in.spokenFor(e) {
+		return
 	}
 	h.makings.tell(e, h.deliver)
 	switch e.Kind {
@@ -48,8 +49,10 @@ func (h *Hub[F]) member(e events.Event) {
 // close applies that nobody is a member any more. Each is told when its
 // membership is removed.
 func (h *Hub[F]) close(e events.Event) {
-	for a := range maps.Clone(h.conversations[e.Conversation]) {
-		h.part(a, e.Conversation)
+	if in := h.conversations[e.Conversation]; in != nil {
+		for a := range in.members {
+			h.part(a, e.Conversation)
+		}
 	}
 	for _, a := range h.accounts {
 		if !a.ready {
@@ -65,16 +68,37 @@ func (h *Hub[F]) deliver(i *item[F], to audience) {
 		}
 		return
 	}
-	members := h.conversations[to.conversation]
-	if i.Method == Read && len(members) > readersMost {
+	in := h.conversations[to.conversation]
+	if in == nil {
+		return
+	}
+	if i.Method == Read && len(in.members) > readersMost {
 		if a := h.accounts[i.Event.Account]; a != nil {
 			a.put(i, to)
 		}
 		return
 	}
-	for a := range members {
+	for a := range in.members {
 		a.put(i, to)
 	}
+}
+
+// speakersMost bounds of whom it is known that they spoke.
+const speakersMost = 100
+
+// spokenFor notes who speaks, and reports whether an event only tells that the
+// read mark of who spoke followed: its message has told that.
+func (c *conversation[F]) spokenFor(e events.Event) bool {
+	switch e.Kind {
+	case events.MessageSent:
+		if c.spoke == nil || len(c.spoke) >= speakersMost {
+			c.spoke = map[id.Account]int64{}
+		}
+		c.spoke[e.Message.Sender] = e.Message.ID.Seq
+	case events.ReadMoved:
+		return e.Seq <= c.spoke[e.Account]
+	}
+	return false
 }
 
 func (a *account[F]) put(i *item[F], to audience) {

@@ -68,12 +68,18 @@ type Hub[F any] struct {
 	mu            sync.Mutex
 	at            events.Position // of the last event that was heard; zero: ask the feed
 	accounts      map[id.Account]*account[F]
-	conversations map[id.Conversation]map[*account[F]]struct{}
+	conversations map[id.Conversation]*conversation[F]
 	connections   map[*Connection[F]]struct{}
 	count         int // connections, and those that are being made
 	makings       makings[F]
 	closed        bool
 	running       sync.WaitGroup // one for each connection
+}
+
+// conversation is one in which somebody connected is.
+type conversation[F any] struct {
+	members map[*account[F]]struct{}
+	spoke   map[id.Account]int64 // the last message of who spoke lately
 }
 
 // account is one that is connected, or about to be.
@@ -95,7 +101,7 @@ const loadWait = 5 * time.Second
 func New[F any](o Options[F]) *Hub[F] {
 	return &Hub[F]{
 		Options: o, accounts: map[id.Account]*account[F]{}, connections: map[*Connection[F]]struct{}{},
-		conversations: map[id.Conversation]map[*account[F]]struct{}{}, makings: makings[F]{of: map[id.Conversation]*making[F]{}},
+		conversations: map[id.Conversation]*conversation[F]{}, makings: makings[F]{of: map[id.Conversation]*making[F]{}},
 	}
 }
 
@@ -227,15 +233,18 @@ func (h *Hub[F]) apply(a *account[F], e events.Event) {
 func (h *Hub[F]) join(a *account[F], c id.Conversation) {
 	a.member[c] = struct{}{}
 	if h.conversations[c] == nil {
-		h.conversations[c] = map[*account[F]]struct{}{}
+		h.conversations[c] = &conversation[F]{members: map[*account[F]]struct{}{}}
 	}
-	h.conversations[c][a] = struct{}{}
+	h.conversations[c].members[a] = struct{}{}
 }
 
 func (h *Hub[F]) part(a *account[F], c id.Conversation) {
 	delete(a.member, c)
-	delete(h.conversations[c], a)
-	if len(h.conversations[c]) == 0 {
+	in := h.conversations[c]
+	if in == nil {
+		return
+	}
+	if delete(in.members, a); len(in.members) == 0 {
 		delete(h.conversations, c)
 	}
 }

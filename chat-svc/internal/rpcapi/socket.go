@@ -63,7 +63,7 @@ func (e *Events) getSocket(c *fiber.Ctx) error {
 // are written as they were prepared.
 func newUpgrader() *websocket.Upgrader {
 	return &websocket.Upgrader{
-		ReadBufferSize: 512, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{},
+		ReadBufferSize: 128, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{},
 		CheckOrigin: func(*http.Request) bool { return true }, // it was checked
 	}
 }
