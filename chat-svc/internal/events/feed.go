@@ -303,6 +303,15 @@ func (f *Feed) Applied() Position {
 	return f.applied
 }
 
+// Taken is the position of the newest change that any listener has heard of, or
+// is hearing of: what a listener learns from then on, beside the feed, has to be
+// from there or later.
+func (f *Feed) Taken() Position {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.taken
+}
+
 // Healthy tells whether memory may be trusted: "" when it may, otherwise why
 // not, in a word for a metric.
 func (f *Feed) Healthy() string {
