@@ -54,7 +54,7 @@ func (w *world) mailed(t *testing.T, to string, nth int, what *regexp.Regexp) st
 	require.Eventually(t, func() bool {
 		texts = w.mails(t, to)
 		return len(texts) >= nth
-	}, 20*time.Second, 20*time.Millisecond, "mail %d to %s", nth, to)
+	}, 30*time.Second, 20*time.Millisecond, "mail %d to %s", nth, to)
 	found := what.FindStringSubmatch(texts[nth-1])
 	require.NotNil(t, found, texts[nth-1])
 	return found[1]
@@ -167,7 +167,7 @@ func TestAMailThatCannotBeSentFollowsLater(t *testing.T) {
 	require.NoError(t, os.Remove(w.config.Outbox))
 	require.NoError(t, os.Rename(aside, w.config.Outbox))
 	require.Equal(t, http.StatusOK, d.verify(t, w.mailed(t, address, 1, linkToken)).Status)
-	require.Eventually(t, func() bool { return w.count(t, "mails") == 0 }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return w.count(t, "mails") == 0 }, 30*time.Second, 20*time.Millisecond)
 	require.Len(t, w.mails(t, address), 1, "it is sent once")
 }
 

@@ -116,7 +116,7 @@ func TestRecoverByMail(t *testing.T) {
 // settled waits until no mail waits to be sent.
 func (w *world) settled(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool { return w.count(t, "mails") == 0 }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return w.count(t, "mails") == 0 }, 30*time.Second, 20*time.Millisecond)
 }
 
 func TestARecoveryCodeEnds(t *testing.T) {
@@ -182,7 +182,7 @@ func TestRequestingACodeTellsNothing(t *testing.T) {
 		require.Equal(t, bodies[0], body)
 	}
 	w.mailed(t, address, 2, recoveryCode)
-	require.Eventually(t, func() bool { return w.count(t, "mails") == 0 }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return w.count(t, "mails") == 0 }, 30*time.Second, 50*time.Millisecond)
 	require.Len(t, w.mails(t, unverifiedAddress), 1)
 	require.Len(t, w.mails(t, deletedAddress), 1)
 }

@@ -160,11 +160,12 @@ func (a *auth) token(t *testing.T, account string, scopes ...string) string {
 	if len(scopes) == 0 {
 		scopes = token.DefaultScopes()
 	}
-	now := time.Now().Add(-time.Minute) // tests put clocks back
+	now := time.Now()
+	before := now.Add(-time.Hour).Unix() // tests put clocks back, and stop them
 	signed := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
 		"iss": issuer, "aud": "chatplatform", "sub": account, "client_id": "aky_" + account[4:],
 		"scope": strings.Join(scopes, " "), "jti": fmt.Sprint(a.issued.Add(1)),
-		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(a.life).Unix(),
+		"iat": before, "nbf": before, "exp": now.Add(a.life).Unix(),
 	})
 	signed.Header["typ"], signed.Header["kid"] = token.Type, "k1"
 	raw, err := signed.SignedString(a.key)

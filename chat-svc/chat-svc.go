@@ -151,6 +151,7 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	service := chat.New(s.config.limits(), chat.Deps{
 		Store: mongostore.New(s.db), Committer: s.committer, Reads: s.reads, Sweeper: s.sweeper, Accounts: s.accounts,
 		Sends:     ratelimit.New(s.config.SendsPerMinute/60, s.config.SendBurst, limitedAccounts, s.deps.Now),
+		Actions:   ratelimit.New(1, 1, limitedAccounts, s.deps.Now),
 		Creations: ratelimit.New(s.config.CreationsPerMinute/60, s.config.CreationBurst, limitedAccounts, s.deps.Now),
 		Feed:      s.feed, Lists: s.lists, Rights: s.rights, Distrusted: s.metrics.distrusted, Count: s.metrics.count,
 		Reading:   s.polls.Read,

@@ -25,7 +25,7 @@ type Config struct {
 	TokenCache int    `env:"TOKEN_CACHE" envDefault:"100000" doc:"Most verified tokens kept in memory."`
 	DevTokens  bool   `env:"DEV_TOKENS" envDefault:"false" doc:"Whether dev:NAME is taken as a token; refused unless LISTEN is a loopback address."`
 
-	SendsPerMinute          float64 `env:"SENDS_PER_MINUTE" envDefault:"600" doc:"Messages that an account may send in a minute, on each replica; changes of messages and of blocks count like messages."`
+	SendsPerMinute          float64 `env:"SENDS_PER_MINUTE" envDefault:"600" doc:"Messages that an account may send in a minute, on each replica; changes of messages and of blocks count like messages, and so do chat actions."`
 	SendBurst               int     `env:"SEND_BURST" envDefault:"100" doc:"Messages that an account may send at once."`
 	CreationsPerMinute      float64 `env:"CREATIONS_PER_MINUTE" envDefault:"60" doc:"Conversations that an account may make in a minute, on each replica; each 500 members that one is made with count as one more."`
 	CreationBurst           int     `env:"CREATION_BURST" envDefault:"100" doc:"Conversations that an account may make at once."`

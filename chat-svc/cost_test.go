@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -52,6 +51,7 @@ func newMeter(t *testing.T) *meter {
 	m.database.Monitors = append(m.database.Monitors, m.commands.Monitor())
 	deps, _ := m.logged(t)
 	m.registry = deps.Observer.Registry
+	deps.Now, m.anyClock = newStopped().Now, true // on a busy machine neither the feed nor what is in memory grows old
 	m.watched = document.Client(t, m.serverWith(t, deps, unlimited, "SEND_BURST=1000").Handler())
 	p := place{installation: m.installation, ann: m.as(t, m.watched, 1)}
 	p.trusted(t)
@@ -115,15 +115,7 @@ func cursorOf(t *testing.T, who person, path, field string) string {
 func (m *meter) hear(t *testing.T) {
 	t.Helper()
 	said := m.as(t, m.another, 1).want(t, 201, "POST", "/api/messages", object{"recipient_agent_id": agent(2), "content": "x"})
-	watcher := m.as(t, m.watched, 1)
-	require.Eventually(t, func() bool {
-		answer := watcher.do(t, "GET", "/api/messages?wait=5&after="+m.heard, nil)
-		if answer.Status != 200 { // the feed is late
-			return false
-		}
-		m.heard = answer.Text("next")
-		return strings.Contains(string(answer.Body), said.Text("message_id"))
-	}, 30*time.Second, time.Millisecond)
+	m.heard = m.as(t, m.watched, 1).hear(t, m.heard, said.Text("message_id"))
 }
 
 // distrusted counts the lists for which memory was not trusted so far.
@@ -145,7 +137,7 @@ func (m *meter) count(t *testing.T, g metered, turn int, request string) string 
 		opts = append(opts, svctest.WithHeader("Idempotency-Key", key))
 	}
 	m.commands.Reset()
-	answer := g.people[who].do(t, method, path, nil, opts...)
+	answer := g.people[who].ask(t, method, path, nil, opts...)
 	require.Less(t, answer.Status, 500, "%s", answer.Body)
 	var sent []string
 	for _, c := range m.commands.Sent() {

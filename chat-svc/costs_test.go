@@ -121,6 +121,7 @@ func costsOfMethods() []cost {
 		{"a page of a history", `bob POST /api/getChatHistory {"chat_id":"$chat","before":"$bare_message"}`, "find members, find messages", "find messages"},
 		{"a mark up to the last message", `bob POST /api/markRead {"chat_id":"$chat","up_to":"$bare_message"}`,
 			looks + ", update memberships", looks + ", update memberships"},
+		{"an action", `ann POST /api/sendChatAction {"chat_id":"$chat","action":"$turn"}`, "find members, find barriers, insert ephemeral", "insert ephemeral"},
 		{"deletions", `ann POST /api/deleteMessages {"message_ids":["$bare_message"]}`, "find members, find messages, update messages", "find messages, update messages"},
 	}
 }

@@ -27,7 +27,7 @@ func (i installation) departed(t *testing.T, account string, looks int) {
 	require.Eventually(t, func() bool {
 		n, err := departures.CountDocuments(t.Context(), bson.D{{Key: "_id", Value: account}, {Key: "looks", Value: looks}})
 		return err == nil && n == 1
-	}, 20*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 }
 
 // roles are those of the members as one of them sees them.
@@ -149,7 +149,7 @@ func TestADeletionThatRacesIsCarriedOutAgain(t *testing.T) {
 	p.auth.deletes(nobody(), "keep")
 	require.Eventually(t, func() bool {
 		return len(p.collection(t, "departures").all(t, bson.D{{Key: "_id", Value: p.ann.id}})) == 0
-	}, 20*time.Second, 10*time.Millisecond, "and then it is over")
+	}, 30*time.Second, 10*time.Millisecond, "and then it is over")
 	require.Empty(t, p.collection(t, "formers").all(t, bson.D{{Key: "a", Value: p.ann.id}}), "where it was is forgotten")
 }
 

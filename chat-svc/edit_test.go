@@ -266,7 +266,7 @@ func TestAFormerMemberChangesNothing(t *testing.T) {
 	p.collection(t, "members").remove(t, bson.D{{Key: "a", Value: p.bob.id}})
 	require.Eventually(t, func() bool { // the feed tells of the removal
 		return p.bob.do(t, "PUT", messagePath(sent), object{"content": "Hello!"}).Status == 404
-	}, 5*time.Second, 20*time.Millisecond)
+	}, 30*time.Second, 20*time.Millisecond)
 	p.bob.want(t, 404, "DELETE", messagePath(sent), withdrawal())
 	require.Equal(t, "Hello!", p.ann.history(t, conversation).Text("messages.0.content"))
 }

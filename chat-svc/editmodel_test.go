@@ -175,7 +175,7 @@ func (m *model) list(rt *rapid.T) {
 	}
 	cursor := ""
 	for {
-		page := m.people[member].do(m.t, "GET", fmt.Sprintf("/api/conversations/%s/messages?limit=%d&cursor=%s", m.conversation, limit, cursor), nil)
+		page := m.people[member].ask(m.t, "GET", fmt.Sprintf("/api/conversations/%s/messages?limit=%d&cursor=%s", m.conversation, limit, cursor), nil)
 		expect(rt, page, 200, "")
 		shown := min(limit, len(want))
 		require.Len(rt, page.Get("messages"), shown)
@@ -196,7 +196,7 @@ func (m *model) list(rt *rapid.T) {
 
 // counts holds what the conversation says of itself: every place counts.
 func (m *model) counts(rt *rapid.T) {
-	detail := m.people[member].do(m.t, "GET", "/api/conversations/"+m.conversation, nil)
+	detail := m.people[member].ask(m.t, "GET", "/api/conversations/"+m.conversation, nil)
 	expect(rt, detail, 200, "")
 	read := 0
 	for n, r := range m.rows {

@@ -91,6 +91,6 @@ func TestAnEmptyPollAllocatesLittle(t *testing.T) { // counts what the whole pro
 		require.Eventually(t, func() bool {
 			ours = allocations(t, handler, p.bob.poll(etag), status)
 			return ours-least <= 10
-		}, 10*time.Second, 10*time.Millisecond, "beside the %v of a bare handler: %v", least, ours)
+		}, 30*time.Second, 10*time.Millisecond, "beside the %v of a bare handler: %v", least, ours)
 	}
 }

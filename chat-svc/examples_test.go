@@ -66,7 +66,7 @@ func (s *stage) play(t *testing.T, request string) string {
 	if body != "" {
 		sent = json.RawMessage(s.real(body))
 	}
-	answer := s.people[words[1]].do(t, words[2], s.real(words[3]), sent)
+	answer := s.people[words[1]].ask(t, words[2], s.real(words[3]), sent)
 	var text bytes.Buffer
 	if len(answer.Body) > 0 {
 		require.NoError(t, json.Indent(&text, answer.Body, "", "  "))

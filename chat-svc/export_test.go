@@ -1,6 +1,10 @@
 package chatsvc
 
-import "net/http"
+import (
+	"net/http"
+
+	"chatplatform.io/chat-svc/internal/events"
+)
 
 // Queued is how full the fullest queue of messages is, from 0 to 1.
 func Queued(s *Server) float64 { return s.committer.Full() }
@@ -15,3 +19,6 @@ func Routes(s *Server) []string {
 	}
 	return routes
 }
+
+// Applied is how far the server's feed has come.
+func Applied(s *Server) events.Position { return s.feed.Applied() }

@@ -70,7 +70,7 @@ func TestDatabaseAway(t *testing.T) {
 
 	proxy.Restore()
 	for name, call := range calls {
-		require.Eventually(t, func() bool { return call().Status < 300 }, 20*time.Second, 50*time.Millisecond, "%s is back by itself", name)
+		require.Eventually(t, func() bool { return call().Status < 300 }, 30*time.Second, 50*time.Millisecond, "%s is back by itself", name)
 	}
 	page := ann.want(t, 200, "GET", "/api/conversations/"+conversation+"/messages", nil)
 	require.Equal(t, "away", page.Text("messages.0.content"))
@@ -100,7 +100,7 @@ func TestNobodyWaitsForADatabaseThatIsAway(t *testing.T) {
 	}
 	proxy.Cut()
 	for _, path := range paths {
-		require.Eventually(t, func() bool { return poll(path) == 503 }, 20*time.Second, 5*time.Millisecond, path)
+		require.Eventually(t, func() bool { return poll(path) == 503 }, 30*time.Second, 5*time.Millisecond, path)
 	}
 	require.Equal(t, 503, send())
 	waited := func() (n int) { // requests that waited for a server until they gave up
@@ -122,9 +122,9 @@ func TestNobodyWaitsForADatabaseThatIsAway(t *testing.T) {
 
 	proxy.Restore()
 	restored := time.Now()
-	require.Eventually(t, func() bool { return send() == 201 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return send() == 201 }, 30*time.Second, 5*time.Millisecond)
 	for _, path := range paths {
-		require.Eventually(t, func() bool { return poll(path) == 200 }, 20*time.Second, 5*time.Millisecond, path)
+		require.Eventually(t, func() bool { return poll(path) == 200 }, 30*time.Second, 5*time.Millisecond, path)
 	}
 	t.Logf("back %s after the database", time.Since(restored))
 }
@@ -152,7 +152,7 @@ func TestRevocationArrives(t *testing.T) {
 	p.auth.tell(accounts.Change{Kind: accounts.KeysRevoked, KeyIDs: []string{"aky_" + p.ann.id[4:]}})
 	require.Eventually(t, func() bool {
 		return p.ann.do(t, "GET", "/api/conversations", nil).Status == 401
-	}, 20*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	p.bob.want(t, 200, "GET", "/api/conversations", nil)
 }
 

@@ -52,6 +52,17 @@ func until(others func(turn int), do func()) {
 	do()
 }
 
+// settle waits until every server has heard of what was done so far.
+func (f *fleet) settle(t *testing.T, conversation string) {
+	t.Helper()
+	ann := f.anywhere(t, 1)
+	next := ann.messages(t, "").Next
+	said := ann.say(t, conversation, "settling").Text("message_id")
+	for _, client := range f.clients {
+		f.as(t, client, 1).hear(t, next, said)
+	}
+}
+
 // While some conversations are active, a walk over the list, on servers in
 // turn, shows each of the others once, in their order.
 func TestAWalkOverTheListOfConversations(t *testing.T) {
@@ -67,6 +78,7 @@ func TestAWalkOverTheListOfConversations(t *testing.T) {
 			busy = append(busy, c)
 		}
 	}
+	f.settle(t, busy[0])
 	slices.Reverse(quiet) // the most recently active first
 	until(func(int) { f.say(t, busy[rand.IntN(len(busy))], "y") }, func() {
 		for range 12 {

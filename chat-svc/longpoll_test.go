@@ -47,7 +47,7 @@ func measured(t *testing.T, i installation, environ ...string) (place, *promethe
 func (p person) wait(t *testing.T, next string) <-chan *svctest.Response {
 	t.Helper()
 	answers := make(chan *svctest.Response, 1)
-	go func() { answers <- p.do(t, "GET", "/api/messages?wait=30&after="+next, nil) }()
+	go func() { answers <- p.ask(t, "GET", "/api/messages?wait=30&after="+next, nil) }()
 	return answers
 }
 
@@ -65,7 +65,7 @@ func TestALongPollEndsAsSoonAsAMessageComes(t *testing.T) {
 	for range 8 {
 		answers = append(answers, p.bob.wait(t, next))
 	}
-	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 8 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 8 }, 30*time.Second, time.Millisecond)
 	commands.Reset()
 	p.ann.say(t, conversation, "hello")
 	for _, answer := range answers {
@@ -74,7 +74,7 @@ func TestALongPollEndsAsSoonAsAMessageComes(t *testing.T) {
 	require.False(t, slices.ContainsFunc(commands.Sent(), func(c svctest.Command) bool {
 		return c.Name != "insert" && c.Collection == "messages"
 	}), "waiting and hearing costs no database call")
-	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 0 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 0 }, 30*time.Second, time.Millisecond)
 }
 
 func TestOneMoreLongPollOfAnAccountEndsItsOldest(t *testing.T) {
@@ -94,7 +94,7 @@ func TestOneMoreLongPollOfAnAccountEndsItsOldest(t *testing.T) {
 			20*time.Second, time.Millisecond)
 	}
 	ann := p.ann.wait(t, p.ann.messages(t, "").Next)
-	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 3 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 3 }, 30*time.Second, time.Millisecond)
 	full := p.eve.want(t, 503, "GET", "/api/messages?wait=30&after="+p.eve.messages(t, "").Next, nil)
 	require.NotEmpty(t, full.Header.Get("Retry-After"), "another account meets a full house")
 	conversation := p.ann.group(t, p.bob.id)
@@ -128,13 +128,13 @@ func TestPollsThatReadAreShedBeforeSendsSuffer(t *testing.T) {
 	require.Eventually(t, func() bool {
 		p.bob.want(t, 200, "GET", "/api/messages", nil)
 		return metric(t, registry, "chat_poll_memory_answers_total") > 0
-	}, 20*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 
 	held.Add(2)
 	slow.Store(true)
 	reading := make(chan *svctest.Response, 2)
 	for range 2 {
-		go func() { reading <- p.bob.do(t, "GET", path+cursor, nil) }()
+		go func() { reading <- p.bob.ask(t, "GET", path+cursor, nil) }()
 	}
 	held.Wait()
 	shed := p.bob.want(t, 503, "GET", path+cursor, nil)
@@ -164,16 +164,18 @@ func TestCatchingUpThatReadsTakesAPlace(t *testing.T) {
 	p, registry := measured(t, i, "POLL_MAX_READING=1", "EVENT_MEMORY=3000")
 	conversation := p.ann.group(t, p.bob.id)
 	before := p.bob.messages(t, "").Next
+	last := ""
 	for n := range 30 { // more than is remembered
-		p.ann.say(t, conversation, fmt.Sprint(n))
+		last = p.ann.say(t, conversation, fmt.Sprint(n)).Text("message_id")
 	}
+	p.bob.hear(t, before, last)
 	require.Len(t, p.bob.want(t, 200, "GET", "/api/messages?after="+before, nil).Get("messages"), 30)
 	waiting := p.eve.wait(t, p.eve.messages(t, "").Next)
-	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 1 }, 30*time.Second, time.Millisecond)
 
 	slow.Store(true)
 	reading := make(chan *svctest.Response, 1)
-	go func() { reading <- p.bob.do(t, "GET", "/api/messages?after="+before, nil) }()
+	go func() { reading <- p.bob.ask(t, "GET", "/api/messages?after="+before, nil) }()
 	<-held
 	shed := p.bob.do(t, "GET", "/api/messages?after="+before, nil)
 	close(release)

@@ -24,7 +24,7 @@ func (c *club) leads(n int) bool { return c.roles[n] == "owner" || c.roles[n] ==
 // expect calls as account n and holds the answer to what the model says.
 func (c *club) expect(r *rapid.T, n, status int, method, path string, body any) *svctest.Response {
 	who := c.place.as(c.t, c.place.ann.Client, n)
-	answer := who.do(c.t, method, "/api/conversations/"+c.group+path, body)
+	answer := who.ask(c.t, method, "/api/conversations/"+c.group+path, body)
 	require.Equal(r, status, answer.Status, "%d: %s %s %v in %v: %s", n, method, path, body, c.roles, answer.Body)
 	return answer
 }

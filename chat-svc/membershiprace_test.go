@@ -153,7 +153,7 @@ func startRace(t *testing.T, i installation, client *svctest.Client) string {
 func survivors(t *testing.T, i installation, client *svctest.Client, group string) map[string]string {
 	t.Helper()
 	for n := 1; n <= 4; n++ {
-		seen := i.as(t, client, n).do(t, "GET", "/api/conversations/"+group, nil)
+		seen := i.as(t, client, n).ask(t, "GET", "/api/conversations/"+group, nil)
 		if seen.Status != 200 {
 			continue
 		}

@@ -44,7 +44,7 @@ func (m team) call(t *testing.T, who, request string) *svctest.Response {
 	if hasBody {
 		opts = append(opts, svctest.WithRaw("application/json", []byte(body)))
 	}
-	return m.people[who].do(t, method, "/api/conversations/"+m.group+strings.TrimSuffix(path, "/"), nil, opts...)
+	return m.people[who].ask(t, method, "/api/conversations/"+m.group+strings.TrimSuffix(path, "/"), nil, opts...)
 }
 
 // roles are all members and their roles, as the owner sees them.

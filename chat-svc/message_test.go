@@ -296,7 +296,7 @@ func TestUnread(t *testing.T) {
 	require.Eventually(t, func() bool {
 		seen := p.as(t, second, 2).want(t, 200, "GET", "/api/conversations/"+conversation, nil)
 		return seen.Get("unread_count") == 0.0
-	}, 10*time.Second, 20*time.Millisecond, "the mark is written behind the answer")
+	}, patience, 20*time.Millisecond, "the mark is written behind the answer")
 }
 
 func TestHealth(t *testing.T) {

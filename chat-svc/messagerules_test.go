@@ -41,7 +41,7 @@ func (b rulebook) change(who, sender person, age time.Duration, method string, b
 	return func(t *testing.T) *svctest.Response {
 		sent := sender.say(t, b.group, "Hello!")
 		b.clock.advance(age)
-		return who.do(t, method, messagePath(sent), body, svctest.BadRequest())
+		return who.ask(t, method, messagePath(sent), body, svctest.BadRequest())
 	}
 }
 
@@ -55,7 +55,7 @@ func (b rulebook) withdraw(who person, age time.Duration) attempt {
 
 func (b rulebook) read(who person) attempt {
 	return func(t *testing.T) *svctest.Response {
-		return who.do(t, "GET", "/api/conversations/"+b.group+"/messages", nil)
+		return who.ask(t, "GET", "/api/conversations/"+b.group+"/messages", nil)
 	}
 }
 

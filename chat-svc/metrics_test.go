@@ -216,7 +216,7 @@ func TestLagIsFromCreationToHearing(t *testing.T) {
 		return i.as(t, document.Client(t, i.serverWith(t, deps).Handler()), 1), deps.Observer.Registry
 	}
 	hears := func(registry *prometheus.Registry, heard uint64, seconds float64) {
-		require.Eventually(t, func() bool { n, _ := lag(t, registry); return n == heard }, 20*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { n, _ := lag(t, registry); return n == heard }, 30*time.Second, 5*time.Millisecond)
 		_, sum := lag(t, registry)
 		require.InDelta(t, seconds, sum, 1e-6)
 	}

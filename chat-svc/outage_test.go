@@ -87,7 +87,7 @@ func (o *onrush) await(t *testing.T, more tally, each func()) {
 			each()
 			now := o.all()[what]
 			return now.served-before[what].served >= more.served && now.refused-before[what].refused >= more.refused
-		}, 30*time.Second, 5*time.Millisecond, what)
+		}, 2*time.Minute, 5*time.Millisecond, what)
 	}
 }
 

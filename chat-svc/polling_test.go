@@ -86,7 +86,7 @@ func TestABurstIsServedAndThenRefused(t *testing.T) {
 	require.NotNil(t, refused)
 	require.Equal(t, 5, statuses[200], "the burst")
 	require.Equal(t, "RATE_LIMIT_EXCEEDED", refused.Text("error.code"))
-	require.Equal(t, 200, p.bob.do(t, "GET", "/api/messages", nil).Status, "another account is not touched")
+	require.Equal(t, 200, p.bob.ask(t, "GET", "/api/messages", nil).Status, "another account is not touched")
 
 	// A refusal moves no bucket: who then waits is served.
 	next := advice(t, clock, p.ann.do(t, "GET", "/api/messages", nil))
@@ -96,7 +96,7 @@ func TestABurstIsServedAndThenRefused(t *testing.T) {
 
 func TestAdviceFollowsWhatThereIsToHear(t *testing.T) {
 	t.Parallel()
-	p, clock, _ := pollers(t, "POLL_MAX_INTERVAL=8s")
+	p, clock, _ := pollers(t, "POLL_MAX_INTERVAL=60s")
 	conversation := p.ann.group(t, p.bob.id)
 	p.ann.say(t, conversation, "x")
 	poll := func() time.Duration {
@@ -107,15 +107,13 @@ func TestAdviceFollowsWhatThereIsToHear(t *testing.T) {
 	}
 	clock.Advance(time.Minute) // past the start, when advice is spread
 	var quiet time.Duration
-	for range 10 {
+	for range 12 {
 		quiet = poll()
 	}
-	require.Greater(t, quiet, 6*time.Second, "nothing was said for long")
-	require.Less(t, quiet, 9*time.Second, "never above the most, but for the spread")
-	require.Eventually(t, func() bool {
-		p.ann.say(t, conversation, "something")
-		return poll() < 2*time.Second
-	}, 20*time.Second, 10*time.Millisecond, "falls at once when messages flow")
+	require.Greater(t, quiet, 50*time.Second, "nothing was said for long")
+	require.Less(t, quiet, 67*time.Second, "never above the most, but for the spread")
+	p.ann.say(t, conversation, "something")
+	require.Less(t, poll(), 9*time.Second, "falls at once when messages flow, to the least; a busy machine multiplies it by 8 at most")
 }
 
 func TestNotModified(t *testing.T) {
@@ -142,22 +140,20 @@ func TestNotModified(t *testing.T) {
 // A client that goes away while it waits frees its place.
 func TestAnAbandonedLongPollFreesItsPlace(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, "POLL_MAX_WAITING=1")
-	p.trusted(t)
-	next := p.ann.messages(t, "").Next
+	p, registry := measured(t, install(t), "POLL_MAX_WAITING=1")
+	waiting := func(n float64) func() bool {
+		return func() bool { return metric(t, registry, "chat_poll_waiting") == n }
+	}
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.ann.URL, "http://"))
 	require.NoError(t, err)
-	_, err = fmt.Fprintf(conn, "GET /api/messages?wait=30&after=%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", next, p.ann.token)
+	_, err = fmt.Fprintf(conn, "GET /api/messages?wait=30&after=%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n",
+		p.ann.messages(t, "").Next, p.ann.token)
 	require.NoError(t, err)
+	require.Eventually(t, waiting(1), patience, 10*time.Millisecond)
 	wait := "/api/messages?wait=30&after=" + p.bob.messages(t, "").Next
-	require.Eventually(t, func() bool {
-		answer := p.bob.do(t, "GET", wait[:strings.Index(wait, "wait=30")]+"wait=1"+wait[strings.Index(wait, "wait=30")+7:], nil)
-		return answer.Status == 503 && answer.Header.Get("Retry-After") != ""
-	}, 20*time.Second, 10*time.Millisecond, "the one place is taken")
+	require.NotEmpty(t, p.bob.want(t, 503, "GET", wait, nil).Header.Get("Retry-After"), "the one place is taken")
 	require.NoError(t, conn.Close())
-	conversation := p.ann.group(t, p.bob.id)
-	require.Eventually(t, func() bool {
-		p.ann.say(t, conversation, "x")
-		return p.bob.do(t, "GET", wait, nil).Status == 200
-	}, 20*time.Second, 10*time.Millisecond, "and free again, long before the wait would have ended")
+	require.Eventually(t, waiting(0), 20*time.Second, 10*time.Millisecond, "and free again, long before the wait would have ended")
+	p.ann.say(t, p.ann.group(t, p.bob.id), "x")
+	require.Len(t, p.bob.want(t, 200, "GET", wait, nil).Get("messages"), 1)
 }

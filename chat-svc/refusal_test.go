@@ -27,7 +27,7 @@ func TestARefusalCostsTheOthersNothing(t *testing.T) {
 		second.messages(t, "")
 		return metric(t, registry, "chat_poll_memory_answers_total") > before
 	}
-	require.Eventually(t, polls, 20*time.Second, time.Millisecond)
+	require.Eventually(t, polls, 30*time.Second, time.Millisecond)
 	for _, tt := range []struct {
 		says, who, request string
 		status             int

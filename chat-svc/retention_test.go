@@ -65,7 +65,7 @@ func TestMessagesThatAreNoLongerKept(t *testing.T) {
 		require.False(t, page.HasMore)
 		return page
 	}
-	require.Eventually(t, func() bool { return len(shown(pathOfGroup).Messages) == 2 }, 10*time.Second, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return len(shown(pathOfGroup).Messages) == 2 }, 30*time.Second, 10*time.Millisecond,
 		"pages in memory are made anew")
 	require.Equal(t, []string{"5", "4"}, texts(shown(pathOfGroup).Messages))
 	require.Empty(t, shown(pathOfGroup+"?cursor="+cursorOfOne).Messages)

@@ -20,7 +20,7 @@ func TestRightsEndOnEveryReplica(t *testing.T) {
 	refused := func(status int) {
 		require.Eventually(t, func() bool {
 			return bob.do(t, "POST", "/api/messages", object{"conversation_id": group, "content": "x"}).Status == status
-		}, 20*time.Second, 5*time.Millisecond)
+		}, 30*time.Second, 5*time.Millisecond)
 	}
 	block := ann.block(t, bob.id)
 	refused(403)

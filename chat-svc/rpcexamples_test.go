@@ -46,6 +46,7 @@ func TestRPCExamples(t *testing.T) {
 	same(`{"ok":true,"result":{"items":[`+message+`}]}}`, p.bob.result(t, "getChatHistory", object{"chat_id": chat, "before": second.Text("result.id")}))
 	same(`{"ok":true,"result":{"unread_count":0}}`, p.bob.result(t, "markRead", object{"chat_id": chat}))
 	same(`{"ok":true,"result":{"deleted":1}}`, p.ann.result(t, "deleteMessages", object{"message_ids": []string{first.Text("result.id")}}))
+	same(`{"ok":true,"result":{}}`, p.bob.result(t, "sendChatAction", object{"chat_id": chat, "action": "typing"}))
 
 	same(`{"ok":false,"error_code":404,"description":"not_found: There is nothing here that you can see."}`, p.ann.rpc(t, "getChat", object{"chat_id": absentChat}))
 	same(`{"ok":false,"error_code":403,"description":"permission_denied: You are not a member of this conversation."}`, p.as(t, p.ann.Client, 9).rpc(t, "getChat", object{"chat_id": chat}))

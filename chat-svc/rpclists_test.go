@@ -243,7 +243,7 @@ func TestRPCWithAuthAway(t *testing.T) {
 	}
 	fresh.result(t, "markRead", object{"chat_id": chat})
 	p.auth.away.Store(false)
-	require.Eventually(t, func() bool { return fresh.rpc(t, "getChats", nil).Status == 200 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return fresh.rpc(t, "getChats", nil).Status == 200 }, 30*time.Second, 10*time.Millisecond)
 	require.Len(t, fresh.result(t, "getChatHistory", object{"chat_id": chat}).Get("result.items"), 1, "what was refused was not sent")
 }
 
@@ -263,6 +263,6 @@ func TestRPCWithTheDatabaseAway(t *testing.T) {
 	}
 	proxy.Restore()
 	for name, m := range calls {
-		require.Eventually(t, func() bool { return ann.rpc(t, name, m.body).Status == 200 }, 20*time.Second, 50*time.Millisecond, "%s is back by itself", name)
+		require.Eventually(t, func() bool { return ann.rpc(t, name, m.body).Status == 200 }, 30*time.Second, 50*time.Millisecond, "%s is back by itself", name)
 	}
 }

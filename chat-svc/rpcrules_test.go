@@ -31,6 +31,7 @@ func methods(chat, message string) map[string]struct {
 		"getChatHistory": {object{"chat_id": chat}, []string{token.MessagesRead}},
 		"markRead":       {object{"chat_id": chat}, []string{token.MessagesRead}},
 		"deleteMessages": {object{"message_ids": []string{message}}, see[2:]},
+		"sendChatAction": {object{"chat_id": chat, "action": "typing"}, see[2:]},
 	}
 }
 
@@ -164,6 +165,9 @@ func TestRPCRules(t *testing.T) {
 		"up to a malformed message":         {"markRead", object{"chat_id": chat, "up_to": "x"}, 400, invalid + "up_to: "},
 		"up to a message of elsewhere":      {"markRead", object{"chat_id": chat, "up_to": elsewhere}, 400, invalid + "up_to: must be a message of this conversation"},
 		"up to what was not said":           {"markRead", object{"chat_id": chat, "up_to": beyond}, 400, invalid + "up_to: "},
+		"no chat to act in":                 {"sendChatAction", object{"action": "typing"}, 400, chatField},
+		"an action that is too long":        {"sendChatAction", object{"chat_id": chat, "action": strings.Repeat("é", 33)}, 400, invalid + "action: must have at most 32 characters"},
+		"an action that is a number":        {"sendChatAction", object{"chat_id": chat, "action": 7}, 400, invalid + "action: must be a string"},
 		"no messages to delete":             {"deleteMessages", object{}, 400, invalid + "message_ids: must name 1 to 100 messages"},
 		"an empty list of messages":         {"deleteMessages", object{"message_ids": []string{}}, 400, invalid + "message_ids: "},
 		"too many messages":                 {"deleteMessages", object{"message_ids": many}, 400, invalid + "message_ids: must name 1 to 100 messages"},
@@ -199,7 +203,11 @@ func TestRPCBlocks(t *testing.T) {
 	p := newPlace(t)
 	chat := p.ann.chat(t, p.bob)
 	p.bob.block(t, p.ann.id)
-	p.ann.denied(t, 403, "permission_denied: A member of this conversation has blocked you", "sendMessage", object{"chat_id": chat, "text": "x"})
+	for method, body := range map[string]object{
+		"sendMessage": {"chat_id": chat, "text": "x"}, "sendChatAction": {"chat_id": chat, "action": "typing"},
+	} {
+		p.ann.denied(t, 403, "permission_denied: A member of this conversation has blocked you", method, body)
+	}
 	require.Equal(t, chat, p.ann.chat(t, p.bob), "who is blocked still sees the chat")
 }
 

@@ -95,8 +95,7 @@ func TestStrangers(t *testing.T) {
 				if !o.aboutSomething() || o.name == tt.spare {
 					continue
 				}
-				answer := tt.who.do(t, o.method, o.path, o.body, svctest.BadRequest())
-				require.Equal(t, 404, answer.Status, "%s: %s", o.name, answer.Body)
+				answer := tt.who.want(t, 404, o.method, o.path, o.body, svctest.BadRequest())
 				require.Equal(t, "NOT_FOUND", answer.Text("error.code"), o.name)
 			}
 		})
@@ -107,7 +106,6 @@ func TestStrangers(t *testing.T) {
 	}
 	p.ann.say(t, group, "without bob")
 	p.bob.want(t, 404, "GET", "/api/conversations/"+group+"/messages?after="+former.Next, nil)
-	p.trusted(t)
 	require.Empty(t, p.bob.messages(t, "?after="+former.Next).Messages)
 }
 
@@ -130,7 +128,7 @@ func TestScopes(t *testing.T) {
 		}
 		require.NotEmpty(t, pass, o.name)
 		for scope, who := range callers {
-			answer := who.do(t, o.method, o.path, o.body)
+			answer := who.ask(t, o.method, o.path, o.body)
 			lacks := answer.Text("error.code") == "INSUFFICIENT_SCOPE"
 			require.Equal(t, !slices.Contains(pass, scope), lacks, "%s with %s: %s", o.name, scope, answer.Body)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -46,10 +47,22 @@ func texts(messages []message) []string {
 // trusted waits until the server follows the feed, and answers from memory.
 func (p place) trusted(t *testing.T) {
 	t.Helper()
-	next := p.ann.messages(t, "").Next
-	require.Eventually(t, func() bool {
-		return p.ann.do(t, "GET", "/api/messages?after="+next, nil).Status == http.StatusOK
-	}, 20*time.Second, 10*time.Millisecond)
+	p.ann.messages(t, "?after="+p.ann.messages(t, "").Next)
+}
+
+// hear asks for what came behind next until a message has come: the server has
+// then heard of everything that was done before it was sent. It gives the next
+// behind it.
+func (p person) hear(t *testing.T, next, id string) string {
+	t.Helper()
+	for begun := time.Now(); ; {
+		page := p.messages(t, "?wait=1&after="+next)
+		next = page.Next
+		if slices.ContainsFunc(page.Messages, func(m message) bool { return m.ID == id }) {
+			return next
+		}
+		require.Less(t, time.Since(begun), patience, "%s does not come", id)
+	}
 }
 
 // settle lets the feed tell everything so far; after that the server knows of a
@@ -57,11 +70,7 @@ func (p place) trusted(t *testing.T) {
 func (p person) settle(t *testing.T, conversation string) {
 	t.Helper()
 	next := p.messages(t, "").Next
-	p.say(t, conversation, "settling")
-	require.Eventually(t, func() bool {
-		answer := p.do(t, "GET", "/api/messages?after="+next, nil)
-		return answer.Status == 200 && len(answer.Get("messages").([]any)) > 0
-	}, 20*time.Second, 5*time.Millisecond)
+	p.hear(t, next, p.say(t, conversation, "settling").Text("message_id"))
 	p.say(t, conversation, "settled")
 }
 
@@ -144,12 +153,12 @@ func TestCatchUpTokensThatAreRefused(t *testing.T) {
 		"a negative wait":      "?wait=-1&after=" + page.Next,
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, 400, p.ann.do(t, "GET", "/api/messages"+query, nil, svctest.BadRequest()).Status)
-			require.Equal(t, 400, p.ann.do(t, "GET", "/api/conversations/"+conversation+"/messages"+query, nil, svctest.BadRequest()).Status)
+			require.Equal(t, 400, p.ann.ask(t, "GET", "/api/messages"+query, nil, svctest.BadRequest()).Status)
+			require.Equal(t, 400, p.ann.ask(t, "GET", "/api/conversations/"+conversation+"/messages"+query, nil, svctest.BadRequest()).Status)
 		})
 	}
 	other := p.bob.group(t)
-	require.Equal(t, 404, p.ann.do(t, "GET", "/api/conversations/"+other+"/messages?after="+page.Next, nil).Status)
+	p.ann.want(t, 404, "GET", "/api/conversations/"+other+"/messages?after="+page.Next, nil)
 }
 
 func TestLongPoll(t *testing.T) {
@@ -167,13 +176,13 @@ func TestLongPoll(t *testing.T) {
 			p.bob.want(t, 200, "GET", path, nil).Into(t, &page)
 			waiting := path + "?wait=30&after=" + page.Next
 			answers := make(chan *svctest.Response, 1)
-			go func() { answers <- p.bob.do(t, "GET", waiting, nil) }()
+			go func() { answers <- p.bob.ask(t, "GET", waiting, nil) }()
 			p.as(t, other, 1).say(t, conversation, "from another replica")
 			select {
 			case answer := <-answers:
 				answer.Into(t, &page)
 				require.Equal(t, []string{"from another replica"}, texts(page.Messages))
-			case <-time.After(25 * time.Second):
+			case <-time.After(patience):
 				require.Fail(t, "the wait did not end")
 			}
 		})
@@ -204,8 +213,10 @@ func TestCatchUpMissesNothing(t *testing.T) {
 		sender := []person{p.ann, p.as(t, other, 1)}[s%2]
 		sending.Go(func() {
 			for n := range each {
-				if ctx.Err() == nil {
-					sender.do(t, "POST", "/api/messages", object{"conversation_id": groups[n%3], "content": fmt.Sprint(s, "-", n)})
+				text := fmt.Sprint(s, "-", n)
+				message := object{"conversation_id": groups[n%3], "content": text, "client_msg_id": text}
+				for ctx.Err() == nil && sender.do(t, "POST", "/api/messages", message).Status != http.StatusCreated {
+					continue // its key makes it one message
 				}
 			}
 		})
@@ -248,18 +259,13 @@ func TestCatchUpFromLongAgo(t *testing.T) {
 		require.Eventually(t, func() bool {
 			saved, err := db.Collection("conversations").CountDocuments(t.Context(), bson.D{{Key: "last_seq", Value: bson.D{{Key: "$gte", Value: seq}}}})
 			return err == nil && saved >= 1
-		}, 20*time.Second, 50*time.Millisecond)
+		}, 30*time.Second, 50*time.Millisecond)
 		want[p.ann.say(t, groups[0], fmt.Sprint("and ", seq)).Text("message_id")] = true
 	}
 	reader := p.as(t, document.Client(t, p.server(t).Handler()), 2)
 	got := map[string]bool{}
 	for next := old; ; {
-		answer := reader.do(t, "GET", "/api/messages?limit=2&after="+next, nil)
-		if answer.Status == http.StatusServiceUnavailable {
-			continue // it has just started
-		}
-		var page messagePage
-		answer.Into(t, &page)
+		page := reader.messages(t, "?limit=2&after="+next)
 		for _, m := range page.Messages {
 			got[m.ID] = true
 		}

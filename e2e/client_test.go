@@ -17,7 +17,7 @@ import (
 // Conditions are looked at this often, for this long at most.
 const (
 	tick        = 20 * time.Millisecond
-	waitForMail = 10 * time.Second
+	waitForMail = 30 * time.Second
 )
 
 // A site is a running platform and a client to it.
@@ -29,7 +29,7 @@ type site struct {
 func newClient(t *testing.T) *http.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 16}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Timeout: 20 * time.Second, Transport: transport}
+	return &http.Client{Timeout: time.Minute, Transport: transport}
 }
 
 // An answer is a response, read to its end.
@@ -71,8 +71,22 @@ func basic(id, secret string) credential {
 
 func nobody(*http.Request) {}
 
-// call sends a request whose body is JSON; nil sends none.
+// call sends a request whose body is JSON; nil sends none. A GET that is
+// answered 503 with Retry-After is sent again, as an obedient client does.
 func (s *site) call(t *testing.T, method, path string, who credential, body any) answer {
+	t.Helper()
+	var a answer
+	obeyed := func() bool {
+		a = s.once(t, method, path, who, body)
+		return method != http.MethodGet || a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == ""
+	}
+	if !obeyed() {
+		require.Eventually(t, obeyed, 30*time.Second, time.Second, "%s %s", method, path)
+	}
+	return a
+}
+
+func (s *site) once(t *testing.T, method, path string, who credential, body any) answer {
 	t.Helper()
 	var content io.Reader
 	if body != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,8 +74,10 @@ func drop(t *testing.T, uri string, databases ...string) {
 	require.NoError(t, client.Disconnect(context.Background()))
 }
 
+// options grant a busy machine more time than the default for an operation.
 func (h home) options(env ...string) platform.Options {
-	return platform.Options{Program: program, DataDir: h.dir, Environ: os.Environ(), Settings: append(env, h.env...)}
+	settings := slices.Concat([]string{"MONGODB_TIMEOUT=30s"}, env, h.env)
+	return platform.Options{Program: program, DataDir: h.dir, Environ: os.Environ(), Settings: settings}
 }
 
 // start starts a platform that is killed at the latest when the test ends.

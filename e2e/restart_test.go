@@ -37,7 +37,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 			require.True(t, listens(engine))
 
 			end(t, first)
-			require.Eventually(t, func() bool { return !listens(engine) }, 10*time.Second, 20*time.Millisecond, "the engine outlived the platform")
+			require.Eventually(t, func() bool { return !listens(engine) }, 30*time.Second, 20*time.Millisecond, "the engine outlived the platform")
 			second := h.start(t)
 
 			require.NotEqual(t, first.URL, second.URL, "another port, so that tokens are seen not to depend on it")
@@ -87,7 +87,7 @@ func TestCtrlCLetsRequestsInFlightEnd(t *testing.T) {
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	const body = `{"agent_name":"late-one"}`
 	_, err = fmt.Fprintf(conn, "POST /api/auth/register HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"+
 		"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n", address, len(body))
@@ -100,7 +100,7 @@ func TestCtrlCLetsRequestsInFlightEnd(t *testing.T) {
 	require.NoError(t, err)
 
 	require.NoError(t, s.Terminate())
-	require.Eventually(t, func() bool { return !listens(address) }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !listens(address) }, 30*time.Second, 10*time.Millisecond)
 	_, err = conn.Write([]byte(body))
 	require.NoError(t, err)
 

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	startWait = time.Minute
+	startWait = 2 * time.Minute
 	stopWait  = 45 * time.Second // longer than requests in flight may take
 	// lastLine ends what local mode prints once it answers.
 	lastLine = "Ctrl-C ends it.\n"

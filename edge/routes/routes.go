@@ -67,6 +67,7 @@ func Public() Table {
 		{Chat, "/api/getChatHistory", Exact},
 		{Chat, "/api/markRead", Exact},
 		{Chat, "/api/deleteMessages", Exact},
+		{Chat, "/api/sendChatAction", Exact},
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	startWait = 30 * time.Second // a recovery after a crash is part of a start
-	lockWait  = 5 * time.Second  // an engine whose parent was killed is on its way out
+	startWait = time.Minute     // a recovery after a crash is part of a start
+	lockWait  = 5 * time.Second // an engine whose parent was killed is on its way out
 )
 
 // Options say where an engine keeps its data and to whom it reports.
@@ -43,7 +43,7 @@ type Engine struct {
 }
 
 // Start returns a database that takes writes. It builds the engine when there
-// is none (minutes; Prepare does it ahead), and gives up on a start after 30 s.
+// is none (minutes; Prepare does it ahead), and gives up on a start after a minute.
 // The caller owns the engine and must Stop it. An engine whose parent process
 // dies, by SIGKILL too, is ended with it.
 func Start(ctx context.Context, o Options) (*Engine, error) {

@@ -132,14 +132,14 @@ func TestADrainLetsRequestsEnd(t *testing.T) {
 	<-entered
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
-	require.Eventually(t, func() bool { _, ok := ready.Check(t.Context()); return !ok }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, ok := ready.Check(t.Context()); return !ok }, 30*time.Second, time.Millisecond)
 	require.Eventually(t, func() bool {
 		other, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = other.Close()
 		}
 		return err != nil
-	}, 10*time.Second, 5*time.Millisecond, "no new connections are taken")
+	}, 30*time.Second, 5*time.Millisecond, "no new connections are taken")
 	close(leave)
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)

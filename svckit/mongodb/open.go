@@ -21,13 +21,17 @@ import (
 const (
 	defaultTimeout = 5 * time.Second
 	defaultMaxPool = 100
+	defaultSilence = 2 * time.Second
 	selectionWait  = 2 * time.Second
 	// heartbeat is how often the driver looks after each server: how late the
 	// return of a database is noticed, also while nobody asks anything of it.
 	heartbeat = time.Second
 	// blip is how long a database may be lost before it is away: a connection
 	// that broke and a primary that stepped down are found again by then.
-	blip            = time.Second
+	blip = time.Second
+	// openWait is how long a service that starts waits for its database: primaries
+	// are elected in up to twelve seconds.
+	openWait        = 15 * time.Second
 	disconnectGrace = 5 * time.Second
 )
 
@@ -40,6 +44,10 @@ type Settings struct {
 
 	// Monitors watch every command, beside the metrics; tests count with them.
 	Monitors []*event.CommandMonitor `env:"-"`
+	// Silence is for how long a server may say nothing before it counts as one
+	// that hangs, and its connections are dropped; 0 means 2 s. Tests that are
+	// about something else grant more, as a busy machine may stand still.
+	Silence time.Duration `env:"-"`
 }
 
 // A DB is a service's own database. It is safe for concurrent use. Errors of
@@ -50,7 +58,7 @@ type DB struct {
 }
 
 // Open connects and reaches the database once; with the database away it is
-// fault.ErrUnavailable after 2 s. Settings without a timeout or a pool size get
+// fault.ErrUnavailable after 15 s. Settings without a timeout or a pool size get
 // 5 s and 100. Metrics are registered on reg, which must not have them yet. The
 // caller owns the DB and must Close it.
 //
@@ -66,6 +74,9 @@ func Open(ctx context.Context, s Settings, logger *slog.Logger, reg prometheus.R
 	if s.MaxPool == 0 {
 		s.MaxPool = defaultMaxPool
 	}
+	if s.Silence == 0 {
+		s.Silence = defaultSilence
+	}
 	metrics, err := newMetrics(reg, logger)
 	if err != nil {
 		return nil, err
@@ -76,10 +87,21 @@ func Open(ctx context.Context, s Settings, logger *slog.Logger, reg prometheus.R
 		return nil, errors.New("open the database: MONGODB_URI is not a connection string that the driver takes")
 	}
 	db := &DB{Database: client.Database(s.Database), metrics: metrics}
-	if err := db.Ping(ctx); err != nil {
+	if err := db.await(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reach the database: %w", err), db.Close(context.WithoutCancel(ctx)))
 	}
 	return db, nil
+}
+
+// await pings until there is an answer, for openWait at most.
+func (db *DB) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openWait)
+	defer cancel()
+	for {
+		if err := db.Ping(ctx); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 func clientOptions(s Settings, m *metrics) *options.ClientOptions {
@@ -95,7 +117,7 @@ func clientOptions(s Settings, m *metrics) *options.ClientOptions {
 		SetRetryReads(true).
 		SetTimeout(s.Timeout).
 		SetServerSelectionTimeout(selectionWait).
-		SetConnectTimeout(selectionWait).
+		SetConnectTimeout(s.Silence). // of the driver's own questions, too
 		SetHeartbeatInterval(heartbeat).
 		SetMaxPoolSize(s.MaxPool).
 		SetMonitor(fanOut(monitors)).

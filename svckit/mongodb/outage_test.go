@@ -56,10 +56,10 @@ func TestOutagesUnderLoad(t *testing.T) {
 	}
 	for range outages {
 		more := kept.Load() + 50
-		require.Eventually(t, func() bool { return kept.Load() > more }, 20*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return kept.Load() > more }, 30*time.Second, time.Millisecond)
 		seen := refused.Load()
 		proxy.Cut()
-		require.Eventually(t, func() bool { return refused.Load() > seen }, 20*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return refused.Load() > seen }, 30*time.Second, time.Millisecond)
 		proxy.Restore()
 	}
 	finish()
@@ -83,19 +83,20 @@ func TestReachable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := svctest.Settings(t)
+			s.Silence = 0
 			uri, proxy := svctest.NewProxy(t, s.URI)
 			s.URI = uri
 			db := svctest.Open(t, s)
 			require.NoError(t, db.Reachable())
 			for range 2 {
 				lose(proxy)
-				require.Eventually(t, func() bool { return db.Reachable() != nil }, 20*time.Second, 5*time.Millisecond)
+				require.Eventually(t, func() bool { return db.Reachable() != nil }, 30*time.Second, 5*time.Millisecond)
 				require.ErrorIs(t, db.Reachable(), fault.ErrUnavailable)
 				for range 1000 { // each would wait two seconds
 					require.ErrorIs(t, db.Transact(t.Context(), func(context.Context) error { return nil }), fault.ErrUnavailable)
 				}
 				proxy.Restore()
-				require.Eventually(t, func() bool { return db.Reachable() == nil }, 20*time.Second, 5*time.Millisecond)
+				require.Eventually(t, func() bool { return db.Reachable() == nil }, 30*time.Second, 5*time.Millisecond)
 				require.NoError(t, db.Ping(t.Context()))
 			}
 		})

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	callWait  = 30 * time.Second
+	callWait  = time.Minute
 	bodyLimit = 8 << 20
 )
 
@@ -124,7 +124,7 @@ func BadRequest() Option { return func(o *options) { o.bad = true } }
 // not have; the test fails when it does. The response is held to nothing.
 func Unrouted() Option { return func(o *options) { o.unrouted = true } }
 
-// Call sends body as JSON (nil: no body) and waits up to 30 s for the whole
+// Call sends body as JSON (nil: no body) and waits up to a minute for the whole
 // answer. A path holds its query. The test fails when there is no answer, or
 // the document is broken by either side.
 func (c *Client) Call(t testing.TB, method, path string, body any, opts ...Option) *Response {

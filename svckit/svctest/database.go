@@ -16,16 +16,22 @@ import (
 	"chatplatform.io/svckit/mongodb"
 )
 
-const dropWait = 30 * time.Second
+const (
+	dropWait = 2 * time.Minute
+	// stillness is how long a busy machine may stand still in a test without
+	// the database being taken for one that hangs.
+	stillness = 30 * time.Second
+)
 
 // Settings names a database of the test's own, which is dropped when the test
 // has ended. Nothing is connected yet: open it as often as the test wants
-// processes. Run must have started the tests.
+// processes. Run must have started the tests. One that only hangs is waited
+// for: tests about that take Silence and Timeout away.
 func Settings(t testing.TB) mongodb.Settings {
 	t.Helper()
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process instead
-	s := mongodb.Settings{URI: os.Getenv(uriVariable), Database: "test_" + hex.EncodeToString(id[:])}
+	s := mongodb.Settings{URI: os.Getenv(uriVariable), Database: "test_" + hex.EncodeToString(id[:]), Timeout: stillness, Silence: stillness}
 	require.NotEmpty(t, s.URI, "TestMain must call svctest.Run")
 	t.Cleanup(func() { drop(t, s) })
 	return s

@@ -18,7 +18,7 @@ import (
 
 const (
 	uriVariable = "MONGODB_URI"
-	stopWait    = 20 * time.Second
+	stopWait    = time.Minute
 )
 
 // Run runs a package's tests on a database and gives the code for os.Exit:

@@ -150,7 +150,7 @@ func TestKnownKeysDoNotWaitForAFetch(t *testing.T) {
 		_, err := source.Key(t.Context(), "third")
 		waited <- err
 	}()
-	require.Eventually(t, func() bool { return p.fetches.Load() == 2 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return p.fetches.Load() == 2 }, 30*time.Second, time.Millisecond)
 	clock.Advance(time.Hour)
 	_, err = source.Key(t.Context(), "first")
 	require.NoError(t, err)

@@ -17,7 +17,7 @@ import (
 	"chatplatform.io/auth-svc/internal/folder"
 )
 
-const soon = 10 * time.Second // generous: reached only when a test fails
+const soon = 30 * time.Second // generous: reached only when a test fails
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

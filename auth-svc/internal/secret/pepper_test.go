@@ -18,7 +18,7 @@ import (
 	"chatplatform.io/auth-svc/internal/secret"
 )
 
-const soon = 10 * time.Second // generous: reached only when a test fails
+const soon = 30 * time.Second // generous: reached only when a test fails
 
 var quick = folder.Options{Logger: slog.New(slog.DiscardHandler), Every: time.Millisecond}
 

@@ -26,7 +26,7 @@ import (
 	"chatplatform.io/svckit/token"
 )
 
-const soon = 10 * time.Second // generous: reached only when a test fails
+const soon = 30 * time.Second // generous: reached only when a test fails
 
 var quick = folder.Options{Logger: slog.New(slog.DiscardHandler), Every: time.Millisecond}
 

@@ -76,9 +76,12 @@ type Deps struct {
 	// Reading takes a place among those who read many messages at once, until
 	// release; fault.ErrUnavailable where there are too many.
 	Reading func(ctx context.Context) (release func(), err error)
-	// Sends limits the messages of each account, and its changes of messages and
-	// blocks.
+	// Sends limits the messages of each account, its changes of messages and
+	// blocks, and its actions.
 	Sends *ratelimit.Limiter
+	// Actions lets the same action of an account in a conversation pass once a
+	// second.
+	Actions *ratelimit.Limiter
 	// Creations limits the conversations that each account makes.
 	Creations *ratelimit.Limiter
 	// DirectKey makes the ids of direct conversations (id.Direct).

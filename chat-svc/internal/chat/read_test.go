@@ -36,7 +36,7 @@ func TestAMarkThatIsWrittenWhileAListIsRead(t *testing.T) {
 			require.Eventually(t, func() bool {
 				view, err := store.Store.View(t.Context(), account(1), made.ID)
 				return err == nil && view.Read == sent.Message.ID.Seq
-			}, 20*time.Second, 10*time.Millisecond)
+			}, 30*time.Second, 10*time.Millisecond)
 		}
 		require.Zero(t, unread(), name)
 	}

@@ -72,7 +72,7 @@ func newReplica(t *testing.T) *replica {
 	var following sync.WaitGroup
 	following.Go(func() { feed.Run(ctx) })
 	t.Cleanup(func() { cancel(); following.Wait() })
-	require.Eventually(t, func() bool { return feed.Healthy() == "" }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return feed.Healthy() == "" }, 30*time.Second, 5*time.Millisecond)
 	made, err := r.Create(t.Context(), account(1), chat.NewConversation{Type: chat.Group, Members: []id.Account{account(2)}})
 	require.NoError(t, err)
 	r.group = made.ID
@@ -119,7 +119,7 @@ func (r *replica) free(t *testing.T, a id.Account) bool {
 
 func (r *replica) remembers(t *testing.T, a id.Account) {
 	t.Helper()
-	require.Eventually(t, func() bool { return r.free(t, a) }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return r.free(t, a) }, 30*time.Second, 5*time.Millisecond)
 }
 
 // elsewhere removes account 2 as another replica does.

@@ -110,6 +110,7 @@ type Store interface {
 	// as it was.
 	DropClaim(ctx context.Context, c Claim) error
 
+	ActionStore
 	ChangeStore
 	BlockStore
 	DepartureStore

@@ -138,7 +138,7 @@ func (w world) carryOut(t *testing.T, f feed, store *breaking, holder string, ov
 		Feed: f, Store: store, Chat: service, Holder: holder, Now: future, Logger: logger, Departed: func() {},
 	})
 	defer chore.Close()
-	require.Eventually(t, over, 20*time.Second, time.Millisecond)
+	require.Eventually(t, over, 30*time.Second, time.Millisecond)
 }
 
 // A replica dies behind any of the writes; another one ends what it began.

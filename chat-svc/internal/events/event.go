@@ -33,12 +33,19 @@ const (
 	// may be others' messages now), and Barred, whose sends it bars or no longer
 	// does.
 	BlocksChanged
+	// Typing has Account and Action, what it is doing in the conversation. It is
+	// told once, while it is new, and is not kept.
+	Typing
 	// CheckpointMoved has Checkpoint.
 	CheckpointMoved
 	// Unreadable has Err: something changed, and this process cannot tell what.
 	// Listeners are told to forget everything instead.
 	Unreadable
 )
+
+// EphemeralLife is how long an event that is not kept can be told, by the
+// database's clock.
+const EphemeralLife = 30 * time.Second
 
 // An Event is one change of the database in the words of the domain. Events
 // are shared and must not be changed.
@@ -50,6 +57,7 @@ type Event struct {
 	Account      id.Account
 	Barred       id.Account
 	Seq          int64
+	Action       string
 	JoinedAt     time.Time
 	Checkpoint   Position
 	Err          error
@@ -63,4 +71,13 @@ func (e Event) size() int {
 		return event
 	}
 	return event + message + len(e.Message.Key) + len(e.Message.Body.Content) + account*len(e.Message.Body.Mention)
+}
+
+// whenAt is what is told of the event when the database has come so far: of one
+// that is over, the position alone.
+func (e Event) whenAt(newest Position) Event {
+	if e.Kind == Typing && newest.Time().Sub(e.Position.Time()) > EphemeralLife {
+		return Event{Position: e.Position}
+	}
+	return e
 }

@@ -179,7 +179,7 @@ func (f *Feed) restart(ctx context.Context) error {
 func (f *Feed) apply(batch []Event, newest Position, begun time.Time) {
 	now := f.now()
 	for _, e := range batch {
-		f.take(e, now)
+		f.take(e.whenAt(newest), now)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -283,7 +283,7 @@ func (f *Feed) record(e Event, now time.Time) bool {
 	}
 	f.taken = e.Position
 	switch e.Kind {
-	case Nothing, Unreadable:
+	case Nothing, Unreadable, Typing: // nothing to resume
 		return true
 	case CheckpointMoved: // of no interest to who resumes
 		f.table.pass(e.Checkpoint, now)

@@ -69,7 +69,7 @@ func (w *wire) during(name string, do func()) []asked {
 func TestReadsThatWaitForAMajority(t *testing.T) {
 	t.Parallel()
 	w := &wire{}
-	db, _ := svctest.Database(t, w.monitor())
+	db, settings := svctest.Database(t, w.monitor())
 	require.NoError(t, db.Migrate(t.Context(), mongostore.Schema()))
 	s := mongostore.New(db)
 	c := inserted(t, s, group(0, "one"), 2)
@@ -84,7 +84,7 @@ func TestReadsThatWaitForAMajority(t *testing.T) {
 	require.NoError(t, err)
 	told := events.Position{Seconds: now.Seconds, Ordinal: now.Ordinal}
 
-	settles, fills := 5*time.Second, 5*time.Second // settleWait, and the driver's own bound
+	settles, fills := 5*time.Second, settings.Timeout // settleWait, and the driver's own bound
 	tests := map[string]struct {
 		read func() error
 		at   events.Position // zero: that of the refused write, whichever it is

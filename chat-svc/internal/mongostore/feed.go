@@ -173,7 +173,7 @@ func (s *Store) Changes(ctx context.Context, after events.Position) (events.Stre
 	o := options.ChangeStream().SetFullDocument(options.UpdateLookup).SetMaxAwaitTime(streamWait).SetComment(beside).
 		SetStartAtOperationTime(&bson.Timestamp{T: after.Seconds, I: after.Ordinal})
 	changes, err := s.db.Watch(mongo.NewSessionContext(ctx, session),
-		mongo.Pipeline{match(bson.D{among("ns.coll", []string{messages, conversations, members, memberships, blocks, feed})})}, o)
+		mongo.Pipeline{match(bson.D{among("ns.coll", []string{messages, conversations, members, memberships, blocks, feed, ephemeral})})}, o)
 	if err != nil {
 		session.EndSession(context.WithoutCancel(ctx))
 		return nil, tooOld(err)
@@ -275,6 +275,8 @@ func (d changeDoc) event() (events.Event, error) {
 		return d.blockEvent()
 	case feed:
 		return d.checkpointEvent()
+	case ephemeral:
+		return d.actionEvent()
 	}
 	return events.Event{}, nil
 }

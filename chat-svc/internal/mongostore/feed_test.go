@@ -62,7 +62,7 @@ func run(t *testing.T, s *mongostore.Store, keep bool) (*events.Feed, *heard, fu
 	}
 	stop := func() { cancel(); owned.Wait() }
 	t.Cleanup(stop)
-	require.Eventually(t, func() bool { return f.Healthy() == "" }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return f.Healthy() == "" }, 30*time.Second, 5*time.Millisecond)
 	return f, h, stop
 }
 
@@ -73,7 +73,7 @@ func TestFeedTellsEveryChangeInOrder(t *testing.T) {
 	c := inserted(t, s, group(0, "one"), 2)
 	say(t, s, c.ID, 1, 1, 2, 3)
 
-	require.Eventually(t, func() bool { return len(kinds(h.all(), events.MessageSent)) == 3 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(kinds(h.all(), events.MessageSent)) == 3 }, 30*time.Second, 5*time.Millisecond)
 	all := h.all()
 	for i := 1; i < len(all); i++ {
 		require.True(t, all[i-1].Position.Before(all[i].Position), "positions grow")
@@ -114,7 +114,7 @@ func TestTwoReplicasGiveEveryChangeTheSamePosition(t *testing.T) {
 	c := inserted(t, s, group(0, "one"), 2, 3, 4)
 	say(t, s, c.ID, 1, 1, 2)
 	for _, h := range []*heard{one, two} {
-		require.Eventually(t, func() bool { return len(kinds(h.all(), events.MessageSent)) == 2 }, 20*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return len(kinds(h.all(), events.MessageSent)) == 2 }, 30*time.Second, 5*time.Millisecond)
 	}
 	require.Equal(t, one.all(), two.all())
 }
@@ -129,7 +129,7 @@ func TestCheckpoint(t *testing.T) {
 	require.Eventually(t, func() bool {
 		v, err := s.View(t.Context(), account(1), c.ID)
 		return err == nil && v.Last.Seq == 2 && f.Behind() == 0
-	}, 20*time.Second, 20*time.Millisecond, "the document has the last message")
+	}, 30*time.Second, 20*time.Millisecond, "the document has the last message")
 
 	stop()
 	say(t, s, c.ID, 3, 3)
@@ -142,7 +142,7 @@ func TestCheckpoint(t *testing.T) {
 		last, _ := f.Last(c.ID)
 		other, _ := f.Last(later.ID)
 		return last.Seq == 3 && other.Seq == 1
-	}, 20*time.Second, 5*time.Millisecond)
+	}, 30*time.Second, 5*time.Millisecond)
 	require.NotEmpty(t, h.all())
 }
 
@@ -240,7 +240,7 @@ func TestAChangeThatCannotBeRead(t *testing.T) {
 		require.NoError(t, err)
 	}
 	say(t, s, c.ID, 1, 1)
-	require.Eventually(t, func() bool { return len(kinds(h.all(), events.MessageSent)) == 1 && f.Healthy() == "" }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(kinds(h.all(), events.MessageSent)) == 1 && f.Healthy() == "" }, 30*time.Second, 5*time.Millisecond)
 	require.EqualValues(t, 3, f.Unread())
 	require.Equal(t, 3, h.forgot())
 }

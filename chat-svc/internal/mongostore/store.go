@@ -31,9 +31,10 @@ const (
 	memberships   = "memberships" // by account: decides lists; always changed together with members
 	creations     = "creations"   // by who made a conversation, until it is closed
 	claims        = "claims"
-	blocks        = "blocks"   // by who blocks
-	barriers      = "barriers" // by whose sends are barred; always changed together with blocks
-	feed          = "feed"     // how far feeds were read, and who does what alone
+	blocks        = "blocks"    // by who blocks
+	barriers      = "barriers"  // by whose sends are barred; always changed together with blocks
+	ephemeral     = "ephemeral" // what is told once: nobody reads it here
+	feed          = "feed"      // how far feeds were read, and who does what alone
 
 	formers    = "formers"    // by account: memberships that ended
 	departures = "departures" // deleted accounts, while there is something to do about them
@@ -103,6 +104,9 @@ func Schema() mongodb.Schema {
 			}},
 			{Name: barriers, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "by")},
+			}},
+			{Name: ephemeral, ShardKey: []string{"c"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("expires_at"), Options: options.Index().SetExpireAfterSeconds(0)},
 			}},
 			{Name: feed, ShardKey: []string{"_id"}},
 			{Name: formers, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{

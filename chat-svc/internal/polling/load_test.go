@@ -43,7 +43,7 @@ func TestLoadIsSampledUntilItsOwnerEnds(t *testing.T) {
 	load := polling.NewLoad(func() float64 { return 1 })
 	ended := make(chan struct{})
 	go func() { defer close(ended); load.Run(ctx) }()
-	require.Eventually(t, func() bool { return load.Factor() > 1 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return load.Factor() > 1 }, 30*time.Second, 10*time.Millisecond)
 	cancel()
 	<-ended
 }

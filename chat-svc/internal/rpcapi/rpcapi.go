@@ -48,6 +48,7 @@ func (a *API) methods() []method {
 		{"getChatHistory", read, a.getChatHistory},
 		{"markRead", read, a.markRead},
 		{"deleteMessages", write, a.deleteMessages},
+		{"sendChatAction", write, a.sendChatAction},
 	}
 }
 

@@ -61,7 +61,7 @@ func eventuallySwept(t *testing.T, store *mongostore.Store, conversations ...id.
 	require.Eventually(t, func() bool {
 		left, err := store.Unswept(t.Context(), time.Time{}, 1)
 		return err == nil && len(left) == 0
-	}, 20*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	for _, c := range conversations {
 		members, err := store.Members(t.Context(), c, "", 1)
 		require.NoError(t, err)
@@ -100,7 +100,7 @@ func TestSweepsWhatWasNeverMade(t *testing.T) {
 	logger, _ := svctest.Logs(t)
 	s := sweep.Start(looks, func() time.Time { return begun.Add(time.Duration(shown.Load())) }, logger)
 	defer s.Close()
-	require.Eventually(t, func() bool { return looks.ended.Load() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return looks.ended.Load() == 1 }, 30*time.Second, time.Millisecond)
 	pending, err := store.Pending(t.Context(), c.ID)
 	require.NoError(t, err)
 	require.True(t, pending)
@@ -110,7 +110,7 @@ func TestSweepsWhatWasNeverMade(t *testing.T) {
 	require.Eventually(t, func() bool {
 		left, err := store.Unswept(t.Context(), begun.Add(time.Hour), 1)
 		return err == nil && len(left) == 0
-	}, 20*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	members, err := store.Members(t.Context(), c.ID, "", 1)
 	require.NoError(t, err)
 	require.Empty(t, members)
@@ -169,7 +169,7 @@ func TestSweepsAfterTrouble(t *testing.T) {
 	broken := &failing{Store: store}
 	broken.left.Store(1)
 	s := start(t, broken)
-	require.Eventually(t, func() bool { return broken.left.Load() == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return broken.left.Load() == 0 }, 30*time.Second, time.Millisecond)
 	s.Wake()
 	eventuallySwept(t, store, c)
 }
