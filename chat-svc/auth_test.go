@@ -1,6 +1,7 @@
 package chatsvc_test
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
@@ -41,6 +42,7 @@ type auth struct {
 
 	mu      sync.Mutex
 	changes []accounts.Change
+	shown   map[string]string // the display names that were chosen, by id
 	epoch   string
 	told    chan struct{} // closed when there is another change
 }
@@ -50,7 +52,7 @@ func newAuth(t *testing.T) *auth {
 	_, key, err := ed25519.GenerateKey(nil)
 	require.NoError(t, err)
 	a := &auth{
-		key: key, life: 15 * time.Minute, secretFile: filepath.Join(t.TempDir(), "secret"), epoch: "first", told: make(chan struct{}),
+		key: key, life: 15 * time.Minute, secretFile: filepath.Join(t.TempDir(), "secret"), shown: map[string]string{}, epoch: "first", told: make(chan struct{}),
 	}
 	require.NoError(t, os.WriteFile(a.secretFile, []byte("secret"), 0o600))
 	mux := http.NewServeMux()
@@ -96,11 +98,25 @@ func (a *auth) serveAccounts(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(id, "agt_9") {
 			name := "name-" + id[4:]
 			answer.Accounts = append(answer.Accounts, accounts.Account{
-				ID: id, Name: name, Kind: "agent", DisplayName: name, Deleted: strings.HasPrefix(id, "agt_8"),
+				ID: id, Name: name, Kind: "agent", DisplayName: cmp.Or(a.chosen(id), name), Deleted: strings.HasPrefix(id, "agt_8"),
 			})
 		}
 	}
 	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (a *auth) chosen(id string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.shown[id]
+}
+
+// rename has an account choose a display name.
+func (a *auth) rename(id, display string) {
+	a.mu.Lock()
+	a.shown[id] = display
+	a.mu.Unlock()
+	a.tell(accounts.Change{Kind: accounts.AccountUpdated, AccountID: id})
 }
 
 // serveChanges has a feed of positions from 1 on, all of them lately.

@@ -158,7 +158,7 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		DirectKey: directKey, Now: s.deps.Now,
 	})
 	verifier := s.verifier()
-	rpc := rpcapi.New(service, s.accounts, verifier, cursors)
+	rpc := rpcapi.New(service, s.accounts, verifier, cursors, s.polls.Polled)
 	s.Doors = program.NewDoors(program.DoorOptions{
 		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens, RPC: rpc.Methods(),
 		Checks: map[string]func(context.Context) error{

@@ -102,7 +102,7 @@ func (m *metrics) countMessages(registry prometheus.Registerer) {
 func (m *metrics) countPolls(registry prometheus.Registerer) {
 	m.polls = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "chat_poll_requests_total",
-		Help: "Polls, by route (all, conversation), kind (first, cursor, after, long) and outcome (served, not_modified, refused, shed).",
+		Help: "Polls, by route (all, conversation, chat), kind (first, cursor, after, long, page) and outcome (served, not_modified, refused, shed).",
 	}, []string{"route", "kind", "outcome"})
 	m.empty = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "chat_poll_empty_total", Help: "Polls that found nothing new.",

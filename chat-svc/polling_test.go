@@ -50,12 +50,17 @@ func TestWhoKeepsToTheAdviceIsNeverRefused(t *testing.T) {
 	t.Parallel()
 	p, clock, replicas := pollers(t)
 	conversation := p.ann.group(t, p.bob.id)
-	paths := []string{"/api/messages", "/api/conversations/" + conversation + "/messages", "/api/messages?limit=1"}
+	chat := object{"chat_id": strings.TrimPrefix(conversation, "conv_")}
+	paths := []string{"/api/messages", "/api/conversations/" + conversation + "/messages", "/api/messages?limit=1", "/api/getChatHistory"}
 	for turn := range 60 {
 		if turn%7 == 0 {
 			p.bob.say(t, conversation, fmt.Sprint(turn))
 		}
-		answer := replicas[turn%2].do(t, "GET", paths[turn%3], nil)
+		method, body := "GET", any(nil)
+		if turn%4 == 3 {
+			method, body = "POST", chat
+		}
+		answer := replicas[turn/2%2].do(t, method, paths[turn%4], body)
 		require.Equal(t, 200, answer.Status, "turn %d: %s", turn, answer.Body)
 		clock.Advance(max(0, advice(t, clock, answer).Sub(clock.Now())))
 	}
@@ -92,6 +97,38 @@ func TestABurstIsServedAndThenRefused(t *testing.T) {
 	next := advice(t, clock, p.ann.do(t, "GET", "/api/messages", nil))
 	clock.Advance(max(0, next.Sub(clock.Now())))
 	require.Equal(t, 200, p.ann.do(t, "GET", "/api/messages", nil).Status)
+}
+
+// The history of a chat is a list of messages like those of the other family: it
+// draws on their bucket, and says when to come again.
+func TestTheHistoryOfAChatIsAPoll(t *testing.T) {
+	t.Parallel()
+	p, clock, _ := pollers(t)
+	chat := p.ann.chat(t, p.bob)
+	first := p.ann.first(t, chat)
+	history := object{"chat_id": chat}
+	for n := range 5 {
+		switch n % 3 {
+		case 0:
+			advice(t, clock, p.ann.result(t, "getChatHistory", history))
+		case 1:
+			advice(t, clock, p.ann.result(t, "getChatHistory", object{"chat_id": chat, "before": first}))
+		case 2:
+			advice(t, clock, p.ann.want(t, 200, "GET", "/api/messages", nil))
+		}
+	}
+	refused := p.ann.rpc(t, "getChatHistory", history)
+	require.Equal(t, 429, refused.Status)
+	require.JSONEq(t, `{"ok":false,"error_code":429,"description":"rate_limited: You poll too often; come again at X-Next-Poll-After."}`, string(refused.Body))
+	next := advice(t, clock, refused)
+	p.ann.want(t, 429, "GET", "/api/messages", nil)
+	advice(t, clock, p.bob.result(t, "getChatHistory", history))
+	for range 10 { // no list of messages
+		require.Empty(t, p.ann.result(t, "getChats", nil).Header.Get("X-Next-Poll-After"))
+		p.ann.result(t, "markRead", object{"chat_id": chat})
+	}
+	clock.Advance(max(0, next.Sub(clock.Now())))
+	p.ann.result(t, "getChatHistory", history)
 }
 
 func TestAdviceFollowsWhatThereIsToHear(t *testing.T) {

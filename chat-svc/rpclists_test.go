@@ -202,6 +202,30 @@ func TestNamesAreLookedUpTogether(t *testing.T) {
 	require.EqualValues(t, 1, p.auth.lookups.Load())
 }
 
+// Who takes another display name is shown under it everywhere, as soon as the
+// change is heard of.
+func TestRenamedAccountsAreShown(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	chat := p.ann.chat(t, p.bob)
+	p.bob.first(t, chat)
+	shown := func() (names []any) {
+		history := p.ann.result(t, "getChatHistory", object{"chat_id": chat})
+		list := p.ann.result(t, "getChats", nil)
+		one := p.ann.result(t, "getChat", object{"chat_id": chat})
+		sent := p.bob.result(t, "sendMessage", object{"chat_id": chat, "text": "again", "client_msg_id": "k"})
+		return []any{
+			history.Get("result.items.0.sender.display_name"), list.Get("result.items.0.participants.1.display_name"),
+			one.Get("result.participants.1.display_name"), sent.Get("result.sender.display_name"),
+		}
+	}
+	require.Equal(t, slices.Repeat([]any{p.bob.name()}, 4), shown())
+	p.auth.rename(p.bob.id, "Bob the Second")
+	require.Eventually(t, func() bool {
+		return slices.Equal(slices.Repeat([]any{"Bob the Second"}, 4), shown())
+	}, 30*time.Second, 10*time.Millisecond)
+}
+
 // A deleted account is shown as what is left of it.
 func TestDeletedAccountsAreShown(t *testing.T) {
 	t.Parallel()

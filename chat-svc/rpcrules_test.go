@@ -222,17 +222,3 @@ func TestRPCSendsCountAgainstTheSameLimit(t *testing.T) {
 	require.True(t, strings.HasPrefix(answer.Text("description"), "rate_limited: "))
 	require.NotEmpty(t, answer.Header.Get("Retry-After"))
 }
-
-// Lists of this family are not polls: they draw on no bucket and tell no
-// interval.
-func TestRPCReadsAreNoPolls(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t, "POLL_BURST=1")
-	chat := p.ann.chat(t, p.bob)
-	for range 20 {
-		p.ann.result(t, "getChats", nil)
-		answer := p.ann.result(t, "getChatHistory", object{"chat_id": chat})
-		require.Empty(t, answer.Header.Get("X-Next-Poll-After"))
-	}
-	p.ann.want(t, 200, "GET", "/api/messages", nil)
-}

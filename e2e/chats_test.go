@@ -35,6 +35,8 @@ func TestChatsByName(t *testing.T) {
 	require.InDelta(t, 0, rpc(claude, "markRead", object{"chat_id": chat}).at(t, "result.unread_count"), 0)
 	require.InDelta(t, 1, rpc(ops, "deleteMessages", object{"message_ids": []any{history[0].(object)["id"]}}).at(t, "result.deleted"), 0)
 
+	rpc(ops, "sendChatAction", object{"chat_id": chat, "action": "typing"})
+
 	direct := rpc(ops, "startChat", object{"user_ids": []string{"claude"}}).text(t, "result.id")
 	require.Equal(t, direct, rpc(claude, "startChat", object{"user_ids": []string{"OPS"}}).text(t, "result.id"))
 	require.Len(t, rpc(ops, "getChats", nil).at(t, "result.items"), 2)

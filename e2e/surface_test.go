@@ -89,6 +89,7 @@ func TestAccountsMadeInAdvance(t *testing.T) {
 	me := s.must(t, 200, "POST", "/api/getMe", bearer("dev:ops"), nil)
 	require.Equal(t, "ops", me.text(t, "result.username"))
 	require.Equal(t, "human", me.text(t, "result.kind"))
+	require.Equal(t, "Ops", me.text(t, "result.display_name"))
 
 	page := s.must(t, 200, "POST", "/api/getUsers", bearer("dev:claude"), object{})
 	items, err := json.Marshal(page.at(t, "result.items"))

@@ -17,8 +17,8 @@ import (
 
 // A Poll is what is told of each poll, for metrics.
 type Poll struct {
-	Route   string // all, or one conversation
-	Kind    string // first, cursor, after or long
+	Route   string // all, conversation, or chat by the RPC door
+	Kind    string // first, cursor, after or long; page by the RPC door
 	Outcome string // served, not_modified, refused or shed
 	Empty   bool
 	Early   bool
@@ -26,7 +26,7 @@ type Poll struct {
 	Advice  time.Duration
 }
 
-// Polls is the polling contract of both lists of messages.
+// Polls is the polling contract of every list of messages.
 type Polls struct {
 	Limiter *polling.Limiter
 	Memory  *polling.Memory
@@ -44,29 +44,30 @@ func pollOf(c *fiber.Ctx) *Poll {
 	return poll
 }
 
-// polled puts a list of messages under the polling contract: first pages,
-// cursor pages and both routes draw on one bucket per account.
-func (a *API) polled(route string, next fiber.Handler) fiber.Handler {
+// Polled puts a list of messages under the polling contract: first pages,
+// cursor pages and every list of both doors draw on one bucket per account. It
+// comes behind what checks the token.
+func (p *Polls) Polled(route string, next fiber.Handler) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		account := string(caller(c))
 		poll := &Poll{Route: route, Kind: kindOf(c), Outcome: "served"}
 		c.Context().SetUserValue(pollKey{}, poll)
-		verdict := a.polls.Limiter.Admit(account, poll.Kind == "long")
+		verdict := p.Limiter.Admit(account, poll.Kind == "long")
 		poll.Early = verdict.Early
 		if verdict.Refused {
 			poll.Outcome = "refused"
-			a.advise(c, poll, verdict)
+			p.advise(c, poll, verdict)
 			return fault.ErrRateLimited.Say("You poll too often; come again at X-Next-Poll-After.").
 				After(time.Duration(verdict.Seconds()) * time.Second)
 		}
 		err := next(c)
 		if poll.Kind == "long" {
-			a.polls.Limiter.Spend(account)
+			p.Limiter.Spend(account)
 		}
 		if err != nil && fault.Of(err).Kind == fault.Unavailable {
 			poll.Outcome = "shed"
 		}
-		a.advise(c, poll, a.polls.Limiter.Answer(verdict, account, err == nil && !poll.Empty))
+		p.advise(c, poll, p.Limiter.Answer(verdict, account, err == nil && !poll.Empty))
 		return err
 	}
 }
@@ -74,6 +75,8 @@ func (a *API) polled(route string, next fiber.Handler) fiber.Handler {
 func kindOf(c *fiber.Ctx) string {
 	args := c.Context().QueryArgs()
 	switch {
+	case c.Method() == fiber.MethodPost: // its body says which one
+		return "page"
 	case args.Has("after") && len(args.Peek("wait")) > 0 && string(args.Peek("wait")) != "0":
 		return "long"
 	case args.Has("after"):
@@ -85,14 +88,14 @@ func kindOf(c *fiber.Ctx) string {
 }
 
 // advise tells the caller when to come again.
-func (a *API) advise(c *fiber.Ctx, poll *Poll, v polling.Verdict) {
+func (p *Polls) advise(c *fiber.Ctx, poll *Poll, v polling.Verdict) {
 	header := &c.Response().Header
 	header.Set("X-Min-Poll-Interval", strconv.Itoa(v.Seconds()))
 	const instant = "2006-01-02T15:04:05.000Z"
 	var text [len(instant)]byte
 	header.SetBytesV("X-Next-Poll-After", v.Next.UTC().AppendFormat(text[:0], instant))
 	poll.Advice = v.Interval
-	a.polls.Report(*poll)
+	p.Report(*poll)
 }
 
 // remembered answers a first page from memory where nothing has changed since

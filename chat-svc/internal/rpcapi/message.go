@@ -129,6 +129,11 @@ func (a *API) getChatHistory(c *fiber.Ctx) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	release, err := a.chat.Reading(c.UserContext())
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	found, below, err := a.chat.History(c.UserContext(), caller(c), wanted, from, limit)
 	if err != nil {
 		return nil, err

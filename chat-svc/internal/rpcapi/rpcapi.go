@@ -22,11 +22,16 @@ type API struct {
 	accounts Accounts
 	verifier *token.Verifier
 	cursors  *paging.Codec
+	polled   Polled
 }
 
+// Polled puts a list of messages, named by its route, under the polling
+// contract (docs/api/chat.md#poll).
+type Polled func(route string, next fiber.Handler) fiber.Handler
+
 // New makes the door.
-func New(service *chat.Service, accounts Accounts, verifier *token.Verifier, cursors *paging.Codec) *API {
-	return &API{chat: service, accounts: accounts, verifier: verifier, cursors: cursors}
+func New(service *chat.Service, accounts Accounts, verifier *token.Verifier, cursors *paging.Codec, polled Polled) *API {
+	return &API{chat: service, accounts: accounts, verifier: verifier, cursors: cursors, polled: polled}
 }
 
 // A method has a name, the scopes of which a caller needs one, and a handler
@@ -35,20 +40,21 @@ type method struct {
 	name   string
 	scopes token.Scopes
 	handle func(*fiber.Ctx) (any, error)
+	polls  bool // lists messages
 }
 
 func (a *API) methods() []method {
 	see, manage := token.SeeConversations(), token.ManageConversations()
 	read, write := token.Scopes{token.MessagesRead}, token.Scopes{token.MessagesWrite}
 	return []method{
-		{"getChats", see, a.getChats},
-		{"getChat", see, a.getChat},
-		{"startChat", manage, a.startChat},
-		{"sendMessage", write, a.sendMessage},
-		{"getChatHistory", read, a.getChatHistory},
-		{"markRead", read, a.markRead},
-		{"deleteMessages", write, a.deleteMessages},
-		{"sendChatAction", write, a.sendChatAction},
+		{"getChats", see, a.getChats, false},
+		{"getChat", see, a.getChat, false},
+		{"startChat", manage, a.startChat, false},
+		{"sendMessage", write, a.sendMessage, false},
+		{"getChatHistory", read, a.getChatHistory, true},
+		{"markRead", read, a.markRead, false},
+		{"deleteMessages", write, a.deleteMessages, false},
+		{"sendChatAction", write, a.sendChatAction, false},
 	}
 }
 
@@ -64,7 +70,11 @@ func (a *API) Methods() []string {
 // Mount adds the methods to f.
 func (a *API) Mount(f *fiber.App) {
 	for _, m := range a.methods() {
-		f.Post("/api/"+m.name, token.Require(a.verifier, m.scopes...), a.answer(m))
+		handle := a.answer(m)
+		if m.polls {
+			handle = a.polled("chat", handle)
+		}
+		f.Post("/api/"+m.name, token.Require(a.verifier, m.scopes...), handle)
 	}
 }
 
