@@ -17,9 +17,11 @@ import (
 	"chatplatform.io/chat-svc/internal/chore"
 	"chatplatform.io/chat-svc/internal/departure"
 	"chatplatform.io/chat-svc/internal/events"
+	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/chat-svc/internal/lists"
 	"chatplatform.io/chat-svc/internal/mongostore"
 	"chatplatform.io/chat-svc/internal/polling"
+	"chatplatform.io/chat-svc/internal/push"
 	"chatplatform.io/chat-svc/internal/readmark"
 	"chatplatform.io/chat-svc/internal/restapi"
 	"chatplatform.io/chat-svc/internal/retention"
@@ -56,6 +58,9 @@ type Server struct {
 	lists     *lists.Lists
 	rights    *chat.Rights
 	polls     *restapi.Polls
+	service   *chat.Service
+	rpc       *rpcapi.API
+	hub       *push.Hub[rpcapi.Frame]
 	metrics   *metrics
 	sweeper   *chore.Chore
 
@@ -119,14 +124,17 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 	s.lists = lists.New(store, s.deps.Now, lists.Bounds{})
 	s.rights = chat.NewRights(store, s.deps.Now)
 	s.metrics = newMetrics(s.deps.Observer.Registry, s.deps.Now)
+	s.hub = s.newHub(store)
 	// Rights hear first: a page that was read with what an account no longer may
 	// is never kept under a version of its lists from after that.
 	s.feed = events.New(events.Options{
 		Source: store, Checkpoint: checkpoint, Memory: s.config.EventMemory,
 		Now: s.deps.Now, Logger: s.deps.Observer.Logger,
-	}, s.rights.Listen, s.lists.Listen, s.metrics.heard)
+	}, s.rights.Listen, s.lists.Listen, s.hub.Listen, s.metrics.heard)
 	s.rights.Hear(s.feed)
 	s.lists.Hear(s.feed)
+	s.hub.Hear(s.feed)
+	s.followed.Go(func() { s.hub.Run(ctx) })
 	s.followed.Go(func() { s.feed.Run(ctx) })
 	keeper := events.NewKeeper(s.feed, store, s.holder, s.deps.Now, s.deps.Observer.Logger)
 	s.followed.Go(func() { keeper.Run(ctx) })
@@ -138,13 +146,36 @@ func (s *Server) start(checkpoint events.Position) context.Context {
 		Waiting: restapi.Waiting{Most: s.config.PollMaxWaiting, MostOfOne: s.config.PollWaitingEach},
 		Reading: make(chan struct{}, s.config.PollMaxReading),
 	}
-	watched{s.accounts, s.feed, s.lists, s.rights, s.polls}.register(s.deps.Observer.Registry)
+	watched{s.accounts, s.feed, s.lists, s.rights, s.polls, s.hub}.register(s.deps.Observer.Registry)
 	s.polls.Report = s.metrics.polled
 	s.committer = sequence.New(sequence.Options{Store: store, Now: s.deps.Now, Report: s.metrics.report})
 	s.followed.Go(func() { load.Run(ctx) })
 	s.reads = readmark.New(store, s.deps.Observer.Logger)
 	s.sweeper = sweep.Start(store, s.deps.Now, s.deps.Observer.Logger)
 	return ctx
+}
+
+// newHub makes the hub of events, which nobody reaches before all is wired.
+func (s *Server) newHub(store *mongostore.Store) *push.Hub[rpcapi.Frame] {
+	return push.New(push.Options[rpcapi.Frame]{
+		Store: store,
+		Frame: func(ctx context.Context, t push.Telling, to id.Account) (rpcapi.Frame, error) {
+			return s.rpc.Frame(ctx, t, to)
+		},
+		Hidden: func(ctx context.Context, from, sender id.Account, c id.Conversation) (bool, error) {
+			return s.service.Hides(ctx, from, sender, c)
+		},
+		Ended: s.ended,
+		Most:  s.config.EventConnections, MostOfOne: s.config.EventConnectionsEach, Beat: s.config.EventHeartbeat,
+		Now: s.deps.Now, Random: mathrand.Float64, Wrote: s.metrics.told, Left: s.metrics.disconnected,
+		Panicked: func(err error) { s.deps.Observer.Logger.Error("an event was not told", "error", err) },
+	})
+}
+
+// ended tells whether the credential of somebody who is connected has ended.
+func (s *Server) ended(claims *token.Claims) bool {
+	expired := !claims.Dev() && !s.deps.Now().Before(claims.ExpiresAt)
+	return expired || s.accounts.Revoked(claims)
 }
 
 func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
@@ -158,9 +189,13 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 		DirectKey: directKey, Now: s.deps.Now,
 	})
 	verifier := s.verifier()
-	rpc := rpcapi.New(service, s.accounts, verifier, cursors, s.polls.Polled)
+	s.service = service
+	rest := restapi.New(service, verifier, cursors, s.polls)
+	s.rpc = rpcapi.New(rpcapi.Deps{
+		Chat: service, Accounts: s.accounts, Verifier: verifier, Cursors: cursors, Polled: s.polls.Polled, CatchUp: rest.CatchUp,
+	})
 	s.Doors = program.NewDoors(program.DoorOptions{
-		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens, RPC: rpc.Methods(),
+		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens, RPC: append(s.rpc.Methods(), rpcapi.EventPaths()...),
 		Checks: map[string]func(context.Context) error{
 			"database": s.db.Ping, "accounts": s.hearsAccounts, "events": s.hearsEvents,
 		},
@@ -175,8 +210,10 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 			Logger: s.deps.Observer.Logger, Dropped: func(n int) { s.metrics.retired.Add(float64(n)) },
 		})
 	}
-	restapi.New(service, verifier, cursors, s.polls).Mount(s.Public)
-	rpc.Mount(s.Public)
+	rest.Mount(s.Public)
+	s.rpc.Mount(s.Public)
+	tickets := push.NewTickets(mongostore.New(s.db), ratelimit.New(ticketsASecond, ticketBurst, limitedAccounts, s.deps.Now), s.deps.Now)
+	rpcapi.NewEvents(s.rpc, s.hub, tickets, s.config.Serving.Origins).Mount(s.Public)
 }
 
 func (s *Server) verifier() *token.Verifier {
@@ -217,6 +254,9 @@ func (s *Server) trustsClock() bool {
 // Close ends what Open started, after the last request: messages at hand are
 // written first.
 func (s *Server) Close(ctx context.Context) error {
+	if s.hub != nil {
+		s.hub.Close(ctx)
+	}
 	if s.committer != nil {
 		s.committer.Close(ctx)
 		s.reads.Close(ctx)

@@ -45,6 +45,10 @@ type Config struct {
 
 	EventMemory int `env:"EVENT_MEMORY" envDefault:"67108864" doc:"Bytes of the newest events that a replica keeps for who catches up; what is older is read from the database."`
 
+	EventConnections     int           `env:"EVENT_CONNECTIONS" envDefault:"50000" doc:"Most clients of a replica that are sent events (WebSocket and server-sent events); more are answered 503."`
+	EventConnectionsEach int           `env:"EVENT_CONNECTIONS_EACH" envDefault:"32" doc:"Most of one account, on each replica; more are answered 429."`
+	EventHeartbeat       time.Duration `env:"EVENT_HEARTBEAT" envDefault:"20s" doc:"How often each of them is sent a sign of life, at least 1s: a ping, or a comment."`
+
 	// ClockOffset is how far the clock may be from the database's before nothing
 	// is sent any more: 30 s when zero. Tests that move the clock set it.
 	ClockOffset time.Duration `env:"-"`
@@ -62,6 +66,12 @@ const clockOffset = 30 * time.Second
 // remember, each.
 const limitedAccounts = 100_000
 
+// Tickets that an account may have made, on each replica: each is a write.
+const (
+	ticketsASecond = 1
+	ticketBurst    = 30
+)
+
 // check refuses limits that would let nobody do anything.
 func (c Config) check() error {
 	if c.EventMemory < 0 {
@@ -70,6 +80,9 @@ func (c Config) check() error {
 	if min(c.SendsPerMinute, c.CreationsPerMinute) <= 0 ||
 		min(c.SendBurst, c.CreationBurst, c.MembersPerGroup, c.ConversationsPerAccount, c.BlocksPerAccount) < 1 {
 		return errors.New("SENDS_PER_MINUTE, SEND_BURST, CREATIONS_PER_MINUTE, CREATION_BURST, MEMBERS_PER_GROUP, CONVERSATIONS_PER_ACCOUNT and BLOCKS_PER_ACCOUNT must be above zero")
+	}
+	if min(c.EventConnections, c.EventConnectionsEach) < 1 || c.EventHeartbeat < time.Second {
+		return errors.New("EVENT_CONNECTIONS and EVENT_CONNECTIONS_EACH must be above zero, and EVENT_HEARTBEAT at least 1s")
 	}
 	if c.PollMaxWaiting < 0 || c.PollWaitingEach < 1 || c.PollMaxReading < 1 {
 		return errors.New("POLL_WAITING_EACH and POLL_MAX_READING must be above zero, and POLL_MAX_WAITING not below")

@@ -9,7 +9,7 @@ const (
 )
 
 func costs() []cost {
-	return slices.Concat(costsOfMessages(), costsOfLists(), costsOfConversations(), costsOfMembers(), costsOfBlocks(), costsOfMethods())
+	return slices.Concat(costsOfMessages(), costsOfLists(), costsOfConversations(), costsOfMembers(), costsOfBlocks(), costsOfMethods(), costsOfEvents())
 }
 
 func closing() cost {
@@ -123,5 +123,15 @@ func costsOfMethods() []cost {
 			looks + ", update memberships", looks + ", update memberships"},
 		{"an action", `ann POST /api/sendChatAction {"chat_id":"$chat","action":"$turn"}`, "find members, find barriers, insert ephemeral", "insert ephemeral"},
 		{"deletions", `ann POST /api/deleteMessages {"message_ids":["$bare_message"]}`, "find members, find messages, update messages", "find messages, update messages"},
+	}
+}
+
+// What connecting costs is counted beside (TestWhatConnectingCosts): such a
+// request does not end.
+func costsOfEvents() []cost {
+	return []cost{
+		{"events behind none", `bob GET /api/events?since=x`, "", ""},
+		{"no handshake", `bob GET /api/ws`, "", ""},
+		{"a ticket", `bob POST /api/events/ticket`, "insert tickets", "insert tickets"},
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"chatplatform.io/chat-svc/internal/chat"
 	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/lists"
+	"chatplatform.io/chat-svc/internal/push"
 	"chatplatform.io/chat-svc/internal/restapi"
+	"chatplatform.io/chat-svc/internal/rpcapi"
 	"chatplatform.io/chat-svc/internal/sequence"
 )
 
@@ -26,6 +28,8 @@ type metrics struct {
 	stopped  *prometheus.CounterVec
 	fallback *prometheus.CounterVec
 
+	frames     *prometheus.CounterVec
+	ends       *prometheus.CounterVec
 	departures prometheus.Counter
 	retired    prometheus.Counter
 
@@ -43,6 +47,7 @@ type watched struct {
 	lists    *lists.Lists
 	rights   *chat.Rights
 	polls    *restapi.Polls
+	hub      *push.Hub[rpcapi.Frame]
 }
 
 func newMetrics(registry prometheus.Registerer, now func() time.Time) *metrics {
@@ -73,6 +78,7 @@ func newMetrics(registry prometheus.Registerer, now func() time.Time) *metrics {
 	}
 	m.countMessages(registry)
 	m.countPolls(registry)
+	m.countEvents(registry)
 	registry.MustRegister(m.batch, m.duration, m.stopped, m.fallback, m.departures, m.retired)
 	return m
 }
@@ -120,8 +126,28 @@ func (m *metrics) countPolls(registry prometheus.Registerer) {
 	registry.MustRegister(m.polls, m.empty, m.early, m.memory, m.interval)
 }
 
+func (m *metrics) countEvents(registry prometheus.Registerer) {
+	m.frames = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "chat_event_frames_total", Help: "Events written to clients, by door (stream, socket).",
+	}, []string{"door"})
+	m.ends = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "chat_event_ends_total",
+		Help: "Connections of clients that are sent events that ended, by door (stream, socket) and reason (gone, slow, unauthenticated, leaving, gap, failed).",
+	}, []string{"door", "reason"})
+	registry.MustRegister(m.frames, m.ends)
+}
+
+// told hears of an event that a client was sent.
+func (m *metrics) told(door string) { m.frames.WithLabelValues(door).Inc() }
+
+// disconnected hears of a client that is sent events no more.
+func (m *metrics) disconnected(door string, why push.Why) {
+	m.ends.WithLabelValues(door, string(why)).Inc()
+}
+
 func (w watched) register(registry prometheus.Registerer) {
 	registry.MustRegister(w.gauges()...)
+	registry.MustRegister(w.connected()...)
 	registry.MustRegister(w.lookups()...)
 }
 
@@ -149,6 +175,18 @@ func (w watched) gauges() []prometheus.Collector {
 		gauge("chat_poll_waiting", "Requests that wait for a message.",
 			func() float64 { return float64(w.polls.Waiting.Count()) }),
 	}
+}
+
+// connected counts those who are sent events, by door.
+func (w watched) connected() []prometheus.Collector {
+	var gauges []prometheus.Collector
+	for _, door := range []string{rpcapi.StreamDoor, rpcapi.SocketDoor} {
+		gauges = append(gauges, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "chat_event_connections", Help: "Clients that are sent events, by door (stream, socket).",
+			ConstLabels: prometheus.Labels{"door": door},
+		}, func() float64 { return float64(w.hub.Count(door)) }))
+	}
+	return gauges
 }
 
 func (w watched) lookups() []prometheus.Collector {

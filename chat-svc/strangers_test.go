@@ -25,7 +25,7 @@ type operation struct {
 }
 
 // operations are those of the document that take a token, made about things,
-// but for the methods of the RPC family.
+// but for the RPC family, to which the doors of events belong.
 func operations(of things) []operation {
 	bodies := map[string]any{
 		"POST /api/messages":             object{"conversation_id": of.conversation, "content": "let me in"},
@@ -43,7 +43,8 @@ func operations(of things) []operation {
 	var all []operation
 	for _, name := range document.Operations() {
 		method, pattern, _ := strings.Cut(name, " ")
-		if _, rpc := methods("", "")[strings.TrimPrefix(pattern, "/api/")]; pattern != "/health" && !rpc {
+		under := strings.TrimPrefix(pattern, "/api/")
+		if _, rpc := methods("", "")[under]; pattern != "/health" && !rpc && !slices.Contains(eventPaths(), under) {
 			all = append(all, operation{name, method, parts.Replace(pattern), bodies[name]})
 		}
 	}

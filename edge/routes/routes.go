@@ -67,6 +67,8 @@ func Public() Table {
 		{Chat, "/api/getChatHistory", Exact},
 		{Chat, "/api/markRead", Exact},
 		{Chat, "/api/deleteMessages", Exact},
+		{Chat, "/api/events", Prefix},
+		{Chat, "/api/ws", Exact},
 		{Chat, "/api/sendChatAction", Exact},
 	}
 }

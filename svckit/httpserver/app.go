@@ -36,6 +36,8 @@ type Options struct {
 	// TrustedProxies are those whose X-Forwarded-For is believed; the first one
 	// that comes from elsewhere is told in the log.
 	TrustedProxies []netip.Prefix
+	// Origins are those whose pages may call, as browsers name them.
+	Origins []string
 	// RPC names the methods (/api/<method>) whose errors take the RPC form.
 	RPC []string
 	// Rephrase gives, by path, what is made of an error before it is answered.
@@ -86,8 +88,10 @@ func (a *app) around(c *fiber.Ctx) error {
 	defer cancel()
 	c.SetUserContext(ctx)
 
-	if err := a.protect(c); err != nil {
-		a.answer(c, err)
+	if !a.cors(c) {
+		if err := a.protect(c); err != nil {
+			a.answer(c, err)
+		}
 	}
 	route := pattern(c)
 	if span.IsRecording() {

@@ -69,8 +69,11 @@ func WriteRPCFault(ctx *fasthttp.RequestCtx, f *fault.Fault) {
 		Description string `json:"description"`
 	}
 	begin(ctx, f)
-	write(ctx, body{false, Status(f), statuses[f.Kind].kind + ": " + f.Message})
+	write(ctx, body{false, Status(f), Description(f)})
 }
+
+// Description is a fault in the words of the RPC family: "<kind>: <detail>".
+func Description(f *fault.Fault) string { return statuses[f.Kind].kind + ": " + f.Message }
 
 // AsOAuth has err answered as RFC 6749 §5.2 has it: {"error":<name>,
 // "error_description"}, with the status and headers of the fault in it.

@@ -95,6 +95,7 @@ func newServer(h fasthttp.RequestHandler, logger *slog.Logger) *fasthttp.Server 
 		WriteTimeout:          60 * time.Second,
 		IdleTimeout:           120 * time.Second,
 		Concurrency:           64 << 10,
+		KeepHijackedConns:     true, // who takes a connection closes it
 		CloseOnShutdown:       true,
 		NoDefaultServerHeader: true,
 		NoDefaultContentType:  true,

@@ -14,6 +14,7 @@ type Settings struct {
 	DrainDelay     time.Duration  `env:"DRAIN_DELAY" envDefault:"0s" doc:"How long requests are still taken after readiness went off, for load balancers to notice."`
 	Grace          time.Duration  `env:"DRAIN_GRACE" envDefault:"20s" doc:"How long requests in flight may take to end when the service stops."`
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" doc:"Networks, as 10.0.0.0/8 and separated by commas, whose X-Forwarded-For is believed."`
+	Origins        []string       `env:"CORS_ORIGINS" doc:"Origins, as https://app.example.com and separated by commas, whose pages may call from a browser. Without any, no page of another origin may."`
 }
 
 // Options are the ServeOptions that the settings ask for.

@@ -53,7 +53,7 @@ func (d *Doors) app(registry prometheus.Registerer) httpserver.Options {
 	observer := d.options.Deps.Observer
 	return httpserver.Options{
 		Logger: observer.Logger, Registry: registry, Tracer: observer.Tracer,
-		Timeout: d.options.Serving.RequestTimeout, TrustedProxies: d.options.Serving.TrustedProxies,
+		Timeout: d.options.Serving.RequestTimeout, TrustedProxies: d.options.Serving.TrustedProxies, Origins: d.options.Serving.Origins,
 		RPC: d.options.RPC, Rephrase: d.options.Rephrase,
 	}
 }

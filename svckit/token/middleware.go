@@ -14,14 +14,13 @@ type claimsKey struct{}
 // Require lets a request pass whose Bearer token is good and has at least one
 // of the scopes; without scopes any good token passes. Handlers read its
 // claims by From.
-func Require(v *Verifier, anyOf ...string) fiber.Handler {
+func Require(v *Verifier, anyOf ...string) fiber.Handler { return RequireBy(v.Bearer, anyOf...) }
+
+// RequireBy is Require where find takes the token's claims out of a request.
+func RequireBy(find func(*fiber.Ctx) (*Claims, error), anyOf ...string) fiber.Handler {
 	missing := fault.ErrScope.Say("The token needs the scope %s.", strings.Join(anyOf, " or ")).With("required", anyOf)
 	return func(c *fiber.Ctx) error {
-		raw, ok := Bearer(c.Request().Header.Peek(fiber.HeaderAuthorization))
-		if !ok {
-			return fault.ErrUnauthenticated.Say("Send an access token: Authorization: Bearer <token>.")
-		}
-		claims, err := v.Verify(c.UserContext(), raw)
+		claims, err := find(c)
 		if err != nil {
 			return err
 		}
@@ -31,6 +30,15 @@ func Require(v *Verifier, anyOf ...string) fiber.Handler {
 		c.Context().SetUserValue(claimsKey{}, claims)
 		return c.Next()
 	}
+}
+
+// Bearer verifies the token in a request's Authorization header.
+func (v *Verifier) Bearer(c *fiber.Ctx) (*Claims, error) {
+	raw, ok := Bearer(c.Request().Header.Peek(fiber.HeaderAuthorization))
+	if !ok {
+		return nil, fault.ErrUnauthenticated.Say("Send an access token: Authorization: Bearer <token>.")
+	}
+	return v.Verify(c.UserContext(), raw)
 }
 
 // From gives the claims of the token that Require let pass.

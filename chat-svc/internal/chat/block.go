@@ -290,6 +290,17 @@ func (s *Service) hiddenIn(ctx context.Context, c id.Conversation, blocked []id.
 	return blocked, nil
 }
 
+// Hides tells whether what an account says in a conversation is hidden from
+// another, who blocks it. Who blocks nobody costs no read.
+func (s *Service) Hides(ctx context.Context, from, sender id.Account, c id.Conversation) (bool, error) {
+	blocked, err := s.blockedBy(ctx, from)
+	if err != nil || !slices.Contains(blocked, sender) {
+		return false, err
+	}
+	hidden, err := s.hiddenIn(ctx, c, blocked)
+	return len(hidden) > 0, err
+}
+
 // A veil tells which messages are hidden from who has blocked some accounts; it
 // asks once for each conversation in which one of them has spoken.
 type veil struct {

@@ -23,6 +23,9 @@ type NewConversation struct {
 	Name     string       // for groups
 	Members  []id.Account // the others; repetitions and the creator count once
 	Metadata Metadata     // for groups
+	// Client tells apart which of the caller's clients asks; "" where it does
+	// not say. That one is sent no event of the conversation it made.
+	Client string `json:"-"` // a repeat may come from another
 	// Key makes the request repeatable for 24 hours; "" for none.
 	Key string
 }
@@ -64,12 +67,12 @@ func (n NewConversation) events() int { return 1 + len(n.Members)/membersAnEvent
 // and the caller's own count once: two make a direct conversation, more make a
 // group. Faults beside those of Create: fault.ErrNotFound where a name is
 // nobody's.
-func (s *Service) Start(ctx context.Context, caller id.Account, names []string, key string) (d Detail, replayed bool, err error) {
+func (s *Service) Start(ctx context.Context, caller id.Account, names []string, key, client string) (d Detail, replayed bool, err error) {
 	others, err := s.named(ctx, caller, names)
 	if err != nil {
 		return Detail{}, false, err
 	}
-	wanted := NewConversation{Type: Group, Members: others, Key: key}
+	wanted := NewConversation{Type: Group, Members: others, Key: key, Client: client}
 	if len(others) == 1 {
 		wanted.Type = Direct
 	}
@@ -164,7 +167,7 @@ func (s *Service) create(ctx context.Context, caller id.Account, c id.Conversati
 // finish makes what is still missing of a conversation.
 func (s *Service) finish(ctx context.Context, caller id.Account, c id.Conversation, n NewConversation) (Creation, error) {
 	view := View{Conversation: Conversation{
-		ID: c, Type: n.Type, Name: n.Name, Creator: caller, Metadata: n.Metadata,
+		ID: c, Type: n.Type, Name: n.Name, Creator: caller, Client: n.Client, Metadata: n.Metadata,
 		MemberCount: len(n.Members) + 1, CreatedAt: s.now(), UpdatedAt: s.now(),
 	}}
 	err := s.insert(ctx, view.Conversation, membersOf(caller, n, view.CreatedAt))

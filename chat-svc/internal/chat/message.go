@@ -39,6 +39,8 @@ type NewMessage struct {
 	Type      string       // "" is Text
 	InReplyTo *id.Message  // nil, or a message of the same conversation
 	Mention   []id.Account // members of the conversation; repetitions count once
+	// Client is that of NewConversation, where the message makes one.
+	Client string
 	// Key makes the request repeatable for as long as the message lives; it
 	// belongs to the sender and the conversation. "" for none.
 	Key string
@@ -145,7 +147,7 @@ func (s *Service) target(ctx context.Context, caller id.Account, n NewMessage) (
 		if err := s.mayWrite(ctx, caller, c, *n.Recipient); err != nil {
 			return c, "", err
 		}
-		_, err = s.create(ctx, caller, c, NewConversation{Type: Direct, Members: []id.Account{*n.Recipient}})
+		_, err = s.create(ctx, caller, c, NewConversation{Type: Direct, Members: []id.Account{*n.Recipient}, Client: n.Client})
 		member.Role = RoleMember
 	}
 	if errors.Is(err, ErrAgentID) {

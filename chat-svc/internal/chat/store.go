@@ -136,6 +136,7 @@ type Conversation struct {
 	Type        Type
 	Name        string // "" for none
 	Creator     id.Account
+	Client      string // by which its creator made it; only while it is made
 	Metadata    Metadata
 	MemberCount int
 	CreatedAt   time.Time

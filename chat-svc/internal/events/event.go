@@ -18,13 +18,15 @@ const (
 	MessageSent
 	// MessageChanged has Message, edited, deleted or withdrawn, as it is now.
 	MessageChanged
-	// MemberSet has Account: it joined, or its role changed.
+	// MemberSet has Account and Role: it joined, with JoinedAt, or its role
+	// changed.
 	MemberSet
 	// MemberGone has Account.
 	MemberGone
 	// ReadMoved has Account and Seq, its read mark.
 	ReadMoved
-	// ConversationSet tells that the conversation's own document changed.
+	// ConversationSet tells that the conversation's own document changed. It has
+	// Making where the conversation was begun, or its making has ended.
 	ConversationSet
 	// ConversationClosed tells that nobody is a member any more, whoever's
 	// membership is still there.
@@ -58,15 +60,30 @@ type Event struct {
 	Barred       id.Account
 	Seq          int64
 	Action       string
+	Role         string
+	Joined       bool // not there before
 	JoinedAt     time.Time
+	Making       *Making
 	Checkpoint   Position
 	Err          error
 }
 
-// size is about what the event holds in memory, in bytes, and rather too much
+// Making is how a conversation came to be.
+type Making struct {
+	// At is its created_at, which is the JoinedAt of those with whom it was made.
+	At      time.Time
+	Creator id.Account
+	// Client is by which of its clients the creator made it; "" where it did not
+	// say.
+	Client string
+	// Pending says that it is not there yet: its members are still being added.
+	Pending bool
+}
+
+// Size is about what the event holds in memory, in bytes, and rather too much
 // than too little.
-func (e Event) size() int {
-	const event, message, account = 200, 320, 48
+func (e Event) Size() int {
+	const event, message, account = 250, 320, 48
 	if e.Message == nil {
 		return event
 	}

@@ -15,7 +15,7 @@ type ring struct {
 
 func (r *ring) add(e Event) {
 	r.events = append(r.events, e)
-	r.bytes += e.size()
+	r.bytes += e.Size()
 	if r.bytes > r.limit {
 		r.shrink()
 	}
@@ -26,7 +26,7 @@ func (r *ring) add(e Event) {
 func (r *ring) shrink() {
 	drop := 0
 	for ; drop < len(r.events) && r.bytes > r.limit-r.limit/4; drop++ {
-		r.bytes -= r.events[drop].size()
+		r.bytes -= r.events[drop].Size()
 		r.before = r.events[drop].Position
 	}
 	r.events = slices.Clone(r.events[drop:])

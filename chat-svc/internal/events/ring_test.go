@@ -60,7 +60,7 @@ func TestRingAgainstAListOfAllEvents(t *testing.T) {
 				require.LessOrEqual(r, kept.bytes, limit)
 				bytes := 0
 				for _, e := range kept.events {
-					bytes += e.size()
+					bytes += e.Size()
 				}
 				require.Equal(r, bytes, kept.bytes)
 				_, ok := kept.between(newest, newest)
@@ -84,7 +84,7 @@ func among(all []Event, after, upTo Position) (some []Event) {
 func TestRingLetsGoOfTheOldestOnly(t *testing.T) {
 	t.Parallel()
 	e := Event{Kind: MemberSet}
-	kept := ring{limit: 100 * e.size()}
+	kept := ring{limit: 100 * e.Size()}
 	for n := range uint32(1000) {
 		e.Position = Position{Seconds: n + 1}
 		kept.add(e)

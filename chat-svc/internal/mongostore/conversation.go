@@ -22,6 +22,7 @@ type conversationDoc struct {
 	Type        chat.Type   `bson:"type"`
 	Name        string      `bson:"name,omitempty"`
 	Creator     id.Account  `bson:"creator"`
+	Client      string      `bson:"client,omitempty"` // of its creator; told once, when it was made
 	Description string      `bson:"description,omitempty"`
 	Avatar      string      `bson:"avatar,omitempty"`
 	MemberCount int         `bson:"member_count"`
@@ -46,7 +47,7 @@ func (d conversationDoc) conversation() (chat.Conversation, error) {
 func (s *Store) InsertConversation(ctx context.Context, c chat.Conversation, first []chat.Member, pending bool) error {
 	err := s.db.Transact(ctx, func(ctx context.Context) error {
 		_, err := s.db.Collection(conversations).InsertOne(ctx, conversationDoc{
-			ID: binary(c.ID), Type: c.Type, Name: c.Name, Creator: c.Creator,
+			ID: binary(c.ID), Type: c.Type, Name: c.Name, Creator: c.Creator, Client: c.Client,
 			Description: c.Metadata.Description, Avatar: c.Metadata.Avatar,
 			MemberCount: c.MemberCount, Pending: pending, Sweep: pending, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 		})

@@ -36,6 +36,8 @@ const (
 	ephemeral     = "ephemeral" // what is told once: nobody reads it here
 	feed          = "feed"      // how far feeds were read, and who does what alone
 
+	tickets = "tickets" // by which browsers connect, until they are redeemed
+
 	formers    = "formers"    // by account: memberships that ended
 	departures = "departures" // deleted accounts, while there is something to do about them
 )
@@ -114,6 +116,9 @@ func Schema() mongodb.Schema {
 			}},
 			{Name: departures, ShardKey: []string{"_id"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("due")},
+			}},
+			{Name: tickets, ShardKey: []string{"_id"}, Indexes: []mongo.IndexModel{
+				{Keys: ascending("expires_at"), Options: options.Index().SetExpireAfterSeconds(0)},
 			}},
 			{Name: claims, ShardKey: []string{"a"}, Indexes: []mongo.IndexModel{
 				{Keys: ascending("a", "key"), Options: options.Index().SetUnique(true)},

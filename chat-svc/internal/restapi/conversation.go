@@ -65,6 +65,9 @@ func (a *API) postConversation(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if wanted.Client, err = httpserver.ClientID(c); err != nil {
+		return err
+	}
 	created, err := a.chat.Create(c.UserContext(), caller(c), wanted)
 	if err != nil {
 		return err

@@ -81,6 +81,9 @@ func (a *API) postMessage(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
+	if wanted.Client, err = httpserver.ClientID(c); err != nil {
+		return err
+	}
 	receipt, err := a.chat.Send(c.UserContext(), caller(c), wanted)
 	if err != nil {
 		return err

@@ -124,6 +124,11 @@ func (a *API) nextText(account id.Account, n chat.Next) (string, error) {
 	return a.cursors.Encode(afterList, string(account), nextBytesOf(n))
 }
 
+// CatchUp is a next of an account that begins behind a position.
+func (a *API) CatchUp(account id.Account, behind events.Position) (string, error) {
+	return a.nextText(account, chat.Next{Position: behind})
+}
+
 // errAfter refuses what is no next of this account.
 var errAfter = paging.ErrCursor.Say("after: this token is not one that a list gave you; start again from a list.").With("field", "after")
 

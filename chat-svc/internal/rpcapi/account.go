@@ -3,8 +3,6 @@ package rpcapi
 import (
 	"context"
 
-	"github.com/gofiber/fiber/v2"
-
 	"chatplatform.io/auth-svc/accounts"
 	"chatplatform.io/chat-svc/internal/id"
 )
@@ -28,7 +26,7 @@ type account struct {
 type people map[string]accounts.Account
 
 // people looks up each of the accounts once.
-func (a *API) people(c *fiber.Ctx, all []id.Account) (people, error) {
+func (a *API) people(ctx context.Context, all ...id.Account) (people, error) {
 	known := make(map[id.Account]bool, len(all))
 	var wanted []string
 	for _, who := range all {
@@ -37,7 +35,7 @@ func (a *API) people(c *fiber.Ctx, all []id.Account) (people, error) {
 			wanted = append(wanted, string(who))
 		}
 	}
-	return a.accounts.AnyByID(c.UserContext(), wanted...)
+	return a.accounts.AnyByID(ctx, wanted...)
 }
 
 // show is an account as clients see it. One of which nothing is known any more

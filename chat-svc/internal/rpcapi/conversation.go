@@ -1,6 +1,8 @@
 package rpcapi
 
 import (
+	"context"
+
 	"github.com/gofiber/fiber/v2"
 
 	"chatplatform.io/chat-svc/internal/chat"
@@ -20,14 +22,14 @@ type conversation struct {
 }
 
 // conversations shows details with the names of everybody in them.
-func (a *API) conversations(c *fiber.Ctx, details ...chat.Detail) ([]conversation, error) {
+func (a *API) conversations(ctx context.Context, details ...chat.Detail) ([]conversation, error) {
 	var members []id.Account
 	for _, d := range details {
 		for _, m := range d.Members {
 			members = append(members, m.Account)
 		}
 	}
-	people, err := a.people(c, members)
+	people, err := a.people(ctx, members...)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +47,8 @@ func (a *API) conversations(c *fiber.Ctx, details ...chat.Detail) ([]conversatio
 	return shown, nil
 }
 
-func (a *API) conversation(c *fiber.Ctx, d chat.Detail) (any, error) {
-	shown, err := a.conversations(c, d)
+func (a *API) conversation(ctx context.Context, d chat.Detail) (any, error) {
+	shown, err := a.conversations(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +93,7 @@ func (a *API) getChats(c *fiber.Ctx) (any, error) {
 		return nil, err
 	}
 	var page chatsPage
-	if page.Items, err = a.conversations(c, details...); err != nil || next == nil {
+	if page.Items, err = a.conversations(c.UserContext(), details...); err != nil || next == nil {
 		return page, err
 	}
 	page.NextCursor, err = a.cursors.Encode(chatsList, string(caller(c)), next)
@@ -113,7 +115,7 @@ func (a *API) getChat(c *fiber.Ctx) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.conversation(c, detail)
+	return a.conversation(c.UserContext(), detail)
 }
 
 func (a *API) startChat(c *fiber.Ctx) (any, error) {
@@ -127,10 +129,14 @@ func (a *API) startChat(c *fiber.Ctx) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	detail, again, err := a.chat.Start(c.UserContext(), caller(c), body.UserIDs, key)
+	client, err := httpserver.ClientID(c)
+	if err != nil {
+		return nil, err
+	}
+	detail, again, err := a.chat.Start(c.UserContext(), caller(c), body.UserIDs, key, client)
 	if err != nil {
 		return nil, err
 	}
 	httpserver.Replayed(c, again)
-	return a.conversation(c, detail)
+	return a.conversation(c.UserContext(), detail)
 }

@@ -75,7 +75,7 @@ func (a *API) sendMessage(c *fiber.Ctx) (any, error) {
 		return nil, err
 	}
 	// What the answer needs is there before anything is sent.
-	people, err := a.people(c, []id.Account{caller(c)})
+	people, err := a.people(c.UserContext(), caller(c))
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (a *API) messages(c *fiber.Ctx, all []sequence.Message) ([]message, error) 
 	for i, m := range all {
 		senders[i] = m.Sender
 	}
-	people, err := a.people(c, senders)
+	people, err := a.people(c.UserContext(), senders...)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"chatplatform.io/chat-svc/internal/chat"
+	"chatplatform.io/chat-svc/internal/events"
 	"chatplatform.io/chat-svc/internal/id"
 	"chatplatform.io/svckit/fault"
 	"chatplatform.io/svckit/httpserver"
@@ -23,15 +24,30 @@ type API struct {
 	verifier *token.Verifier
 	cursors  *paging.Codec
 	polled   Polled
+	catchUp  CatchUp
 }
 
 // Polled puts a list of messages, named by its route, under the polling
 // contract (docs/api/chat.md#poll).
 type Polled func(route string, next fiber.Handler) fiber.Handler
 
+// CatchUp makes what the lists of messages take as after: behind a position, for
+// an account.
+type CatchUp func(account id.Account, behind events.Position) (string, error)
+
+// Deps are what the door works with.
+type Deps struct {
+	Chat     *chat.Service
+	Accounts Accounts
+	Verifier *token.Verifier
+	Cursors  *paging.Codec
+	Polled   Polled
+	CatchUp  CatchUp
+}
+
 // New makes the door.
-func New(service *chat.Service, accounts Accounts, verifier *token.Verifier, cursors *paging.Codec, polled Polled) *API {
-	return &API{chat: service, accounts: accounts, verifier: verifier, cursors: cursors, polled: polled}
+func New(d Deps) *API {
+	return &API{chat: d.Chat, accounts: d.Accounts, verifier: d.Verifier, cursors: d.Cursors, polled: d.Polled, catchUp: d.CatchUp}
 }
 
 // A method has a name, the scopes of which a caller needs one, and a handler
