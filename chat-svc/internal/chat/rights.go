@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"chatplatform.io/chat-svc/internal/events"
@@ -40,6 +39,8 @@ type RightsStore interface {
 
 // Heard knows how much of what happened Listen has been told.
 type Heard interface {
+	// Taken is the position of the newest change that Listen may have heard of.
+	Taken() events.Position
 	// Complete is a moment before which nothing was committed that was not told
 	// since the feed began; zero where that is not known.
 	Complete() time.Time
@@ -57,9 +58,6 @@ type Rights struct {
 	members  *memory[readmark.Reader, Member]
 	barriers *memory[id.Account, []Target]
 	blocks   *memory[id.Account, []Block]
-
-	mu   sync.Mutex
-	told events.Position // of the last change of rights
 }
 
 // NewRights makes empty rights. Listen must hear every event of the feed.
@@ -88,28 +86,16 @@ func (r *Rights) Lookups() map[string]func() (hits, misses uint64) {
 func (r *Rights) Listen(e events.Event) {
 	switch {
 	case e.Position.IsZero():
-		r.tell(e)
 		r.members.endWhere(all)
 		r.barriers.endWhere(all)
 		r.blocks.endWhere(all)
 	case e.Kind == events.MemberSet || e.Kind == events.MemberGone:
-		r.tell(e)
 		r.changed(e.Conversation, e.Account)
 	case e.Kind == events.ConversationClosed:
-		r.tell(e)
 		r.closed(e.Conversation)
 	case e.Kind == events.BlocksChanged:
-		r.tell(e)
 		r.blocked(e.Account, e.Barred)
 	}
-}
-
-// tell comes before the end of what an event ends: what is read afterwards is
-// read from its position on.
-func (r *Rights) tell(e events.Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.told = e.Position
 }
 
 func all[K any](K) bool { return true }
@@ -132,14 +118,12 @@ func (r *Rights) blocked(blocker, barred id.Account) {
 	r.barriers.end(barred)
 }
 
-// read asks the store for what the feed has told, or later.
+// read asks the store for what the feed has told, or later: what an event ended
+// is not read again as it was before.
 func (r *Rights) read(ctx context.Context, read func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rightsWait) // others may wait for it, too
 	defer cancel()
-	r.mu.Lock()
-	from := r.told
-	r.mu.Unlock()
-	return r.store.From(ctx, from, read)
+	return r.store.From(ctx, r.heard.Taken(), read)
 }
 
 // member finds one member; fault.ErrNotFound.

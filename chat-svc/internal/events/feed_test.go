@@ -82,7 +82,11 @@ func TestEveryEventIsAppliedOnceAndInOrder(t *testing.T) {
 		s.turns = rapid.SliceOfN(rapid.IntRange(-1, 5), 0, 30).Draw(r, "turns")
 		s.again = rapid.IntRange(0, 10).Draw(r, "repeated")
 		var one, two memory
-		f := newFeed(s, 1<<20, one.listen, two.listen)
+		var f *events.Feed
+		f = newFeed(s, 1<<20, one.listen, two.listen, func(e events.Event) {
+			require.Equal(t, e.Position, f.Taken(), "what is read by who heard of it is no older")
+			require.True(t, f.Applied().Before(e.Position))
+		})
 		var upTo events.Position
 		synctest.Test(t, func(t *testing.T) {
 			following(t, f, func() {

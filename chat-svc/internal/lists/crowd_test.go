@@ -22,7 +22,7 @@ func (r room) Memberships(context.Context, id.Account, events.Position) ([]lists
 	return []lists.Entry{{Conversation: r.conversation}}, nil
 }
 
-func (room) Applied() events.Position { return events.Position{Seconds: 1} }
+func (room) Taken() events.Position { return events.Position{Seconds: 1} }
 
 func (room) Last(id.Conversation) (sequence.Place, bool) { return sequence.Place{}, false }
 

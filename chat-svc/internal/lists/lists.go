@@ -56,7 +56,8 @@ type Store interface {
 
 // Feed is what of the event feed is needed here.
 type Feed interface {
-	Applied() events.Position
+	// Taken is the position of the newest change that Listen may have heard of.
+	Taken() events.Position
 	Last(c id.Conversation) (sequence.Place, bool)
 }
 
@@ -240,13 +241,13 @@ func (l *Lists) track(a id.Account) (tracked *account, mine bool) {
 	return tracked, true
 }
 
-// load reads what the account has, as of a position that the feed has passed:
-// what comes after it was heard meanwhile. Others may wait for it, too: where it
+// load reads what the account has, no older than what was told before the account
+// was tracked: what comes after that is heard meanwhile. Others may wait for it, too: where it
 // was given less time than they have, they try again.
 func (l *Lists) load(ctx context.Context, a id.Account, tracked *account, wait time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 	defer cancel()
-	found, err := l.store.Memberships(ctx, a, l.feed.Applied())
+	found, err := l.store.Memberships(ctx, a, l.feed.Taken())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer close(tracked.loaded)

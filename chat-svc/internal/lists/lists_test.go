@@ -127,7 +127,7 @@ func (w *world) machinery() map[string]func(*rapid.T) {
 					w.conversations[e.Conversation].edits++
 				}
 			}
-			w.untold, w.applied = nil, w.position
+			w.untold, w.taken = nil, w.position
 			for c, is := range w.conversations {
 				w.told[c] = is.last
 			}
@@ -150,7 +150,7 @@ func (w *world) machinery() map[string]func(*rapid.T) {
 		},
 		"its conversations are read": func(t *rapid.T) {
 			for a := range w.loads {
-				w.read = w.rows(a, rapid.Int64Range(0, 2).Draw(t, "lag"))
+				w.read = w.was(a, rapid.SampledFrom([]uint32{w.from, w.position}).Draw(t, "position"), rapid.Int64Range(0, 2).Draw(t, "lag"))
 			}
 		},
 		"what was read comes": func(t *rapid.T) {
@@ -180,6 +180,7 @@ func TestMemoryIsWhatTheDatabaseHas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
 		actions := map[string]func(*rapid.T){"": func(t *rapid.T) {
+			w.remember()
 			for _, a := range accounts() {
 				w.check(t, a)
 			}

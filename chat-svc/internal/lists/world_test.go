@@ -30,13 +30,15 @@ type world struct {
 	told          map[id.Conversation]int64 // how far the feed told of messages
 	own           map[id.Conversation]int64 // what this process wrote
 	untold        []events.Event
-	position      uint32 // of the last change
-	applied       uint32
+	position      uint32                                  // of the last change
+	taken         uint32                                  // of the last one that was told
+	past          map[uint32]map[id.Account][]lists.Entry // what the database had at a position
 
-	calls   chan id.Account     // a load that reads
+	calls   chan uint32         // a load that reads, from a position on
 	answers chan []lists.Entry  // what it is given; nil breaks it
 	ended   chan error          // of a load
 	loads   map[id.Account]bool // in flight: at most one
+	from    uint32              // where the load reads, or later
 	read    []lists.Entry       // by the load, and not answered yet
 
 	versions map[id.Account]uint64
@@ -54,8 +56,8 @@ type conversation struct {
 func newWorld() *world {
 	w := &world{
 		now: time.Unix(1_800_000_000, 0), conversations: map[id.Conversation]*conversation{},
-		told: map[id.Conversation]int64{}, own: map[id.Conversation]int64{},
-		calls: make(chan id.Account), answers: make(chan []lists.Entry), ended: make(chan error), loads: map[id.Account]bool{},
+		past: map[uint32]map[id.Account][]lists.Entry{}, told: map[id.Conversation]int64{}, own: map[id.Conversation]int64{},
+		calls: make(chan uint32), answers: make(chan []lists.Entry), ended: make(chan error), loads: map[id.Account]bool{},
 		versions: map[id.Account]uint64{}, shown: map[id.Account]string{},
 	}
 	w.Lists = lists.New(w, func() time.Time { return w.now }, lists.Bounds{Accounts: mostAccounts, Entries: mostEntries})
@@ -65,16 +67,16 @@ func newWorld() *world {
 
 // Memberships implements lists.Store: when it answers, and whether, is decided
 // by the test.
-func (w *world) Memberships(_ context.Context, a id.Account, _ events.Position) ([]lists.Entry, error) {
-	w.calls <- a
+func (w *world) Memberships(_ context.Context, _ id.Account, from events.Position) ([]lists.Entry, error) {
+	w.calls <- from.Seconds - 1
 	if all := <-w.answers; all != nil {
 		return all, nil
 	}
 	return nil, errors.New("the database is away")
 }
 
-// Applied and Last implement lists.Feed.
-func (w *world) Applied() events.Position { return events.Position{Seconds: w.applied + 1} }
+// Taken and Last implement lists.Feed.
+func (w *world) Taken() events.Position { return events.Position{Seconds: w.taken + 1} }
 
 func (w *world) Last(c id.Conversation) (sequence.Place, bool) {
 	return sequence.Place{Seq: w.told[c], At: w.at(w.told[c])}, w.told[c] > 0
@@ -87,18 +89,42 @@ func (w *world) at(seq int64) time.Time {
 	return time.Unix(seq, 0)
 }
 
-// rows are what the database has of an account. Documents of conversations lag
-// behind what was sent.
-func (w *world) rows(a id.Account, lag int64) []lists.Entry {
+// rows are what the database has of an account.
+func (w *world) rows(a id.Account) []lists.Entry {
 	all := []lists.Entry{}
 	for c, conversation := range w.conversations {
 		if read, member := conversation.members[a]; member {
-			last := max(0, min(conversation.last, w.told[c])-lag)
+			last := min(conversation.last, w.told[c])
 			all = append(all, lists.Entry{
 				Conversation: c, CreatedAt: time.Unix(1, 0), Read: read, Pending: conversation.pending,
 				Last: sequence.Place{Seq: last, At: w.at(last)},
 			})
 		}
+	}
+	return all
+}
+
+// remember keeps what the database has now.
+func (w *world) remember() {
+	now := map[id.Account][]lists.Entry{}
+	for _, a := range accounts() {
+		now[a] = w.rows(a)
+	}
+	w.past[w.position] = now
+}
+
+// was gives what the database had at a position, or as soon after it as all of
+// what happened at once had. Documents of conversations lag behind what was
+// sent.
+func (w *world) was(a id.Account, at uint32, lag int64) []lists.Entry {
+	for w.past[at] == nil {
+		at++
+	}
+	all := []lists.Entry{}
+	for _, e := range w.past[at][a] {
+		last := max(0, e.Last.Seq-lag)
+		e.Last = sequence.Place{Seq: last, At: w.at(last)}
+		all = append(all, e)
 	}
 	return all
 }
@@ -120,15 +146,15 @@ func (w *world) tell() {
 	case events.MessageChanged:
 		w.conversations[e.Conversation].edits++
 	}
+	w.taken = e.Position.Seconds - 1
 	w.Listen(e)
-	w.applied = e.Position.Seconds - 1
 }
 
 // settle waits until the load at hand reads (again) or has ended.
 func (w *world) settle(a id.Account) (err error) {
 	w.read = nil
 	select {
-	case <-w.calls:
+	case w.from = <-w.calls:
 	case err = <-w.ended:
 		delete(w.loads, a)
 	}

@@ -112,7 +112,7 @@ func (s *Store) Blocks(ctx context.Context, a id.Account, behind *chat.BlockPosi
 	filter := of(a)
 	if behind != nil {
 		filter = of(a,
-			bson.E{Key: "created_at", Value: bson.D{{Key: "$lte", Value: behind.At}}},
+			bson.E{Key: "created_at", Value: bson.D{until(behind.At)}},
 			bson.E{Key: "$or", Value: bson.A{
 				bson.D{{Key: "created_at", Value: bson.D{{Key: "$lt", Value: behind.At}}}},
 				bson.D{{Key: "id", Value: bson.D{{Key: "$lt", Value: behind.ID}}}},

@@ -132,10 +132,15 @@ func (s *Store) Conversations(ctx context.Context, wanted []id.Conversation) (ma
 	return found, nil
 }
 
+// until finds instants up to one that has whole milliseconds, as all in the
+// database have. It is no $lte: where the field is not the last one of an index,
+// the engine leaves out what equals the bound of that.
+func until(at time.Time) bson.E { return bson.E{Key: "$lt", Value: at.Add(time.Millisecond)} }
+
 // SeqAt implements chat.Store.
 func (s *Store) SeqAt(ctx context.Context, c id.Conversation, at time.Time) (int64, error) {
 	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
-		in(c, bson.E{Key: "created_at", Value: bson.D{{Key: "$lte", Value: at}}}),
+		in(c, bson.E{Key: "created_at", Value: bson.D{until(at)}}),
 		options.Find().SetSort(bson.D{{Key: "created_at", Value: -1}, {Key: "s", Value: -1}}).SetLimit(1).
 			SetProjection(bson.D{{Key: "s", Value: 1}}))
 	if err != nil {
@@ -153,7 +158,7 @@ func (s *Store) CreatedSince(
 ) ([]sequence.Message, error) {
 	created := bson.D{{Key: "$gte", Value: at}}
 	if !upTo.IsZero() {
-		created = append(created, bson.E{Key: "$lte", Value: upTo})
+		created = append(created, until(upTo))
 	}
 	docs, err := findAll[messageDoc](ctx, s.db.Collection(messages),
 		in(c, shown(hidden, bson.E{Key: "created_at", Value: created},

@@ -122,14 +122,13 @@ func TestSizesOfIndexes(t *testing.T) {
 
 	page, err := os.ReadFile(dataModel)
 	require.NoError(t, err)
-	for _, collection := range []string{"messages", "members", "memberships"} {
+	for collection, rows := range map[string]int{"messages": 10_000, "members": 1_001, "memberships": 1_001} {
 		var counted struct {
-			Count int            `bson:"count"`
 			Sizes map[string]int `bson:"indexSizes"`
 		}
 		require.NoError(t, db.RunCommand(t.Context(), bson.D{{Key: "collStats", Value: collection}}).Decode(&counted))
 		for index, bytes := range counted.Sizes {
-			perEntry := float64(bytes) / float64(counted.Count)
+			perEntry := float64(bytes) / float64(rows) // its own count of them may lag
 			t.Logf("%s %s: %.0f bytes an entry", collection, index, perEntry)
 			var stated float64
 			_, after, found := strings.Cut(string(page), fmt.Sprintf("| `%s` | `%s` |", collection, index))
