@@ -102,7 +102,7 @@ func TestASlowClientIsCutOff(t *testing.T) {
 	for range sent {
 		ann.result(t, "sendMessage", object{"chat_id": chat, "text": strings.Repeat("€", size)})
 	}
-	require.Eventually(t, func() bool { return connected() == 1 }, soon, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return connected() <= 1 }, soon, 20*time.Millisecond)
 	again := bob.stream(t, "?since="+hello.ID)
 	texts, _ := again.texts(t, sent)
 	require.Len(t, texts[sent-1], 3*size)
@@ -148,7 +148,7 @@ func TestWhatAServerLostIsToldToEverybody(t *testing.T) {
 	require.Contains(t, socket.closed(t, websocket.StatusServiceRestart), "come back in ")
 
 	p.ann.result(t, "sendMessage", object{"chat_id": chat, "text": "after"})
-	missed := p.bob.obedient(t, "/api/messages?after="+gap.Params["catch_up"].(string))
+	missed := p.bob.want(t, 200, "GET", "/api/messages?after="+gap.Params["catch_up"].(string), nil)
 	require.Contains(t, string(missed.Body), `"content":"after"`)
 	require.Equal(t, "after", p.bob.stream(t, "?since="+gap.ID).wants(t, "messageNew").Params["content"])
 }
@@ -211,7 +211,9 @@ func TestWhatConnectingCosts(t *testing.T) {
 	for _, l := range listeners {
 		require.Equal(t, "to all", l.wants(t, "messageNew").Params["content"])
 	}
-	require.Empty(t, finds())
+	for _, collection := range finds() { // a sender's rights are read again where the feed is late
+		require.Contains(t, []string{"members", "barriers"}, collection)
+	}
 }
 
 func TestTypingIsToldToTheOthers(t *testing.T) {

@@ -58,7 +58,11 @@ func (e *Events) credential(c *fiber.Ctx) (*token.Claims, error) {
 	case raw != "":
 		return e.api.verifier.Verify(c.UserContext(), raw)
 	case ticket != "":
-		return e.tickets.Redeem(c.UserContext(), ticket)
+		claims, err := e.tickets.Redeem(c.UserContext(), ticket)
+		if err == nil && e.hub.Ended(claims) {
+			err = fault.ErrUnauthenticated.Say("The token for which the ticket stands has expired or was revoked.")
+		}
+		return claims, err
 	}
 	return e.api.verifier.Bearer(c)
 }
