@@ -85,9 +85,9 @@ func (c *cluster) kill(t *testing.T, i int) {
 
 func (c *cluster) startEngine(t *testing.T) {
 	t.Helper()
-	var err error
-	c.engine, err = engine.Start(context.Background(), engine.Options{Dir: filepath.Join(c.dir, "engine"), Progress: os.Stderr})
+	started, err := engine.Start(context.Background(), engine.Options{Dir: filepath.Join(c.dir, "engine"), Progress: os.Stderr})
 	require.NoError(t, err)
+	c.engine = started
 	if c.proxy == nil {
 		c.uri, c.proxy = svctest.NewProxy(t, c.engine.URI())
 	}
