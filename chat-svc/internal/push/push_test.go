@@ -46,7 +46,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{made: make(chan push.Method, 10_000), left: make(chan push.Why, 10_000), last: 1}
 	w.hub = push.New(push.Options[string]{
 		Store: w,
-		Frame: func(_ context.Context, t push.Telling, to id.Account) (string, error) {
+		Frame: func(_ context.Context, t push.Telling, _ id.Account) (string, error) {
 			w.made <- t.Method
 			if t.Event.Message == nil {
 				return string(t.Method), nil
