@@ -251,7 +251,8 @@ func TestALargeGroupIsToldWhenItIsThere(t *testing.T) {
 	}
 }
 
-// Where blocks hide messages, they are not told either.
+// Where blocks hide messages, they are not told either, nor that somebody types
+// them.
 func TestHiddenMessagesAreNotTold(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, "BLOCKS_MAX_GROUP=2")
@@ -260,6 +261,10 @@ func TestHiddenMessagesAreNotTold(t *testing.T) {
 	bob := p.bob.stream(t, "")
 	heard := bob.next(t).ID
 	p.eve.say(t, group, "hidden")
+	typing := object{"chat_id": strings.TrimPrefix(group, "conv_"), "action": "typing"}
+	p.eve.result(t, "sendChatAction", typing)
+	p.ann.result(t, "sendChatAction", typing)
+	require.Equal(t, p.ann.name(), bob.wants(t, "typing").Params["username"])
 	p.ann.say(t, group, "seen")
 	for _, l := range []*listener{bob, p.bob.stream(t, "?since="+heard)} {
 		require.Equal(t, "seen", l.wants(t, "messageNew").Params["content"])

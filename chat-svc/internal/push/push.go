@@ -29,7 +29,10 @@ type Store interface {
 
 // Feed is what of the event feed is needed here.
 type Feed interface {
+	// Applied is the position of the last change that everything knows, Taken that
+	// of the newest that Listen may have heard of.
 	Applied() events.Position
+	Taken() events.Position
 	Wait(ctx context.Context, p events.Position) (upTo events.Position, err error)
 	Between(after, upTo events.Position) (found []events.Event, ok bool)
 }
@@ -192,12 +195,12 @@ func (h *Hub[F]) forget(a *account[F]) {
 	}
 }
 
-// load reads what the account is in, as of a position that the feed has passed:
-// what comes after it is heard meanwhile.
+// load reads what the account is in, no older than what was told before the account
+// entered: what comes after that is heard meanwhile.
 func (h *Hub[F]) load(ctx context.Context, a *account[F]) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadWait) // others may wait for it, too
 	defer cancel()
-	found, err := h.Store.Memberships(ctx, a.id, h.feed.Applied())
+	found, err := h.Store.Memberships(ctx, a.id, h.feed.Taken())
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	defer close(a.loaded)

@@ -36,6 +36,7 @@ func (w *world) Memberships(context.Context, id.Account, events.Position) ([]lis
 	return []lists.Entry{{}}, nil
 }
 func (w *world) Applied() events.Position { return events.Position{Seconds: w.last} }
+func (w *world) Taken() events.Position   { return w.Applied() }
 func (w *world) Wait(context.Context, events.Position) (events.Position, error) {
 	return w.Applied(), nil
 }

@@ -47,14 +47,15 @@ func newItem[F any](t Telling) *item[F] { return &item[F]{Telling: t} }
 // frame makes the frame for an account, or takes the one that was made for
 // another.
 func (h *Hub[F]) frame(ctx context.Context, i *item[F], to id.Account) (f F, err error) {
-	if m := i.Event.Message; m != nil {
-		if hidden, err := h.Hidden(ctx, to, m.Sender, i.Event.Conversation); err != nil || hidden {
+	which := 0
+	switch author := i.author(); author {
+	case "":
+	case to:
+		which = 1
+	default:
+		if hidden, err := h.Hidden(ctx, to, author, i.Event.Conversation); err != nil || hidden {
 			return f, orNothing(err)
 		}
-	}
-	which := 0
-	if m := i.Event.Message; m != nil && m.Sender == to {
-		which = 1
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -65,6 +66,17 @@ func (h *Hub[F]) frame(ctx context.Context, i *item[F], to id.Account) (f F, err
 		i.frames[which] = &f
 	}
 	return *i.frames[which], nil
+}
+
+// author is who says or types what is told; "" where that is nothing said.
+func (t Telling) author() id.Account {
+	switch {
+	case t.Event.Message != nil:
+		return t.Event.Message.Sender
+	case t.Method == Typing:
+		return t.Event.Account
+	}
+	return ""
 }
 
 func orNothing(err error) error {
