@@ -13,6 +13,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -71,26 +72,32 @@ type keyHolder struct{ id, header string }
 // keyHolders registers agents, each with a key.
 func (w *world) keyHolders(count int) ([]keyHolder, error) {
 	holders := make([]keyHolder, count)
+	var group errgroup.Group
+	group.SetLimit(8)
 	for i := range holders {
-		var account struct {
-			AgentID     string `json:"agent_id"`
-			RecoveryKey string `json:"recovery_key"`
-		}
-		err := w.call(http.StatusCreated, "POST", "/api/auth/register", "", map[string]string{"agent_name": "load-" + rand.Text()}, &account)
-		if err != nil {
-			return nil, err
-		}
-		var key struct {
-			APIKey string `json:"api_key"`
-		}
-		err = w.call(http.StatusCreated, "POST", "/api/agents/"+account.AgentID, basic(account.AgentID, account.RecoveryKey),
-			map[string]string{"name": "load"}, &key)
-		if err != nil {
-			return nil, err
-		}
-		holders[i] = keyHolder{account.AgentID, basic(account.AgentID, key.APIKey)}
+		group.Go(func() (err error) {
+			holders[i], err = w.keyHolder()
+			return err
+		})
 	}
-	return holders, nil
+	return holders, group.Wait()
+}
+
+func (w *world) keyHolder() (keyHolder, error) {
+	var account struct {
+		AgentID     string `json:"agent_id"`
+		RecoveryKey string `json:"recovery_key"`
+	}
+	err := w.call(http.StatusCreated, "POST", "/api/auth/register", "", map[string]string{"agent_name": "load-" + rand.Text()}, &account)
+	if err != nil {
+		return keyHolder{}, err
+	}
+	var key struct {
+		APIKey string `json:"api_key"`
+	}
+	err = w.call(http.StatusCreated, "POST", "/api/agents/"+account.AgentID, basic(account.AgentID, account.RecoveryKey),
+		map[string]string{"name": "load"}, &key)
+	return keyHolder{account.AgentID, basic(account.AgentID, key.APIKey)}, err
 }
 
 func basic(id, secret string) string {

@@ -29,7 +29,9 @@ type scenario struct {
 }
 
 func scenarios() []scenario {
-	return []scenario{keyToToken(), tokenCheck(), sends(), loneSend(), crowd(), emptyPoll(), history(), timeline()}
+	return []scenario{
+		keyToToken(), tokenCheck(), sends(), loneSend(), delivery(), fanOut(), crowd(), idle(), emptyPoll(), history(), timeline(),
+	}
 }
 
 // settings bound a run.
@@ -38,6 +40,8 @@ type settings struct {
 	results string
 	rounds  int
 	round   time.Duration // of each of a round's parts
+	// messages are those of P4, in all rounds together.
+	messages int
 }
 
 // longest is when a run is given up.
@@ -99,11 +103,15 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	results := flags.String("results", filepath.Join("e2e", "load", "results"), "folder for the table")
 	rounds := flags.Int("rounds", 5, "how often each work and its yardstick take turns; medians count")
 	round := flags.Duration("round", 1500*time.Millisecond, "how long each turn takes")
+	messages := flags.Int("messages", 15_000, "how many messages P4 sends, at 1,000 a second; the target speaks of 100000")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
 	}
 	if *rounds < 1 || *rounds > 50 || *round < 100*time.Millisecond || *round > 10*time.Second {
 		return settings{}, errors.New("-rounds is from 1 to 50, -round from 100ms to 10s")
+	}
+	if *messages < deliveryRate || *messages > 200_000 {
+		return settings{}, fmt.Errorf("-messages is from %d to 200000", deliveryRate)
 	}
 	testing.Init() // testing.Benchmark goes by a flag of the tests
 	if err := flag.Set("test.benchtime", "300ms"); err != nil {
@@ -113,7 +121,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if err != nil {
 		return settings{}, fmt.Errorf("-only: %w", err)
 	}
-	return settings{only: pattern, results: *results, rounds: *rounds, round: *round}, nil
+	return settings{only: pattern, results: *results, rounds: *rounds, round: *round, messages: *messages}, nil
 }
 
 // measure runs scenarios one after another. One that fails leaves the rows of

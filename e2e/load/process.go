@@ -15,12 +15,9 @@ const ticks = 100
 // cpuTime is the processor time that a process has used, user and system. It is
 // known on Linux only, and 0 elsewhere.
 func cpuTime(pid int) time.Duration {
-	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0
-	}
+	raw := processFile(pid, "stat")
 	// The second field, a name in parentheses, may hold spaces.
-	_, rest, found := strings.Cut(string(raw), ") ")
+	_, rest, found := strings.Cut(raw, ") ")
 	fields := strings.Fields(rest)
 	if !found || len(fields) < 13 {
 		return 0
@@ -59,4 +56,27 @@ func load() string {
 	}
 	minute, _, _ := strings.Cut(string(raw), " ")
 	return minute
+}
+
+// residentMemory is how much of a process is in memory, in bytes; 0 where that
+// is unknown.
+func residentMemory(pid int) uint64 {
+	fields := strings.Fields(processFile(pid, "statm"))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseUint(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * uint64(os.Getpagesize())
+}
+
+// processFile is what the system tells of a process; nothing where it does not.
+func processFile(pid int, name string) string {
+	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), name)) //nolint:gosec // a number and a name of ours
+	if err != nil {
+		return ""
+	}
+	return string(raw)
 }

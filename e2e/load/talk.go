@@ -49,6 +49,12 @@ func content(worker, number int) string {
 
 // send is an operation; the workers of an open loop share the senders.
 func (t *talk) send(_ context.Context, worker int) error {
+	_, err := t.say(worker)
+	return err
+}
+
+// say has a sender say the next thing.
+func (t *talk) say(worker int) (acknowledged, error) {
 	worker %= len(t.people)
 	t.busy[worker].Lock()
 	defer t.busy[worker].Unlock()
@@ -56,11 +62,11 @@ func (t *talk) send(_ context.Context, worker int) error {
 	conversation := t.at(worker, number)
 	seq, err := t.people[worker].say(t.conversations[conversation], content(worker, number))
 	if err != nil {
-		return err
+		return acknowledged{}, err
 	}
-	id := field(t.people[worker].resp.Body(), `"message_id":"`, '"')
-	t.sent[worker] = append(t.sent[worker], acknowledged{conversation, seq, string(id)})
-	return nil
+	said := acknowledged{conversation, seq, string(field(t.people[worker].resp.Body(), `"message_id":"`, '"'))}
+	t.sent[worker] = append(t.sent[worker], said)
+	return said, nil
 }
 
 // check reads every conversation and finds each acknowledged message once, at
