@@ -68,16 +68,17 @@ func delivery() scenario {
 func (w *world) paceBoth(ctx context.Context, ours, yardstick operation, yardstickRate int) (_, _ latencies, err error) {
 	each := time.Second * time.Duration(w.messages) / time.Duration(deliveryRate*w.rounds)
 	halves := []struct {
+		name string
 		op   operation
 		rate int
 		laps []latencies
-	}{{op: ours, rate: deliveryRate}, {op: yardstick, rate: yardstickRate}}
+	}{{name: "messages", op: ours, rate: deliveryRate}, {name: "their yardstick", op: yardstick, rate: yardstickRate}}
 	for n := range w.rounds {
 		for i := range halves {
 			half := &halves[(i+n)%len(halves)]
 			lap, err := paced(ctx, half.rate, each, half.op)
 			if err != nil {
-				return latencies{}, latencies{}, err
+				return latencies{}, latencies{}, fmt.Errorf("%s, %d a second: %w", half.name, half.rate, err)
 			}
 			half.laps = append(half.laps, lap)
 		}
