@@ -43,11 +43,13 @@ func measured(t *testing.T, i installation, environ ...string) (place, *promethe
 	return p, deps.Observer.Registry
 }
 
-// wait begins a long poll; what it is answered comes through the channel.
+// wait begins a long poll; what it is answered comes through the channel. It is
+// not made again: a wait that ends in 503 is no wait. So the server's clock must
+// be stopped.
 func (p person) wait(t *testing.T, next string) <-chan *svctest.Response {
 	t.Helper()
 	answers := make(chan *svctest.Response, 1)
-	go func() { answers <- p.ask(t, "GET", "/api/messages?wait=30&after="+next, nil) }()
+	go func() { answers <- p.do(t, "GET", "/api/messages?wait=30&after="+next, nil) }()
 	return answers
 }
 

@@ -182,6 +182,13 @@ func (s *Service) fromRows(
 	active := slices.DeleteFunc(slices.Clone(entries), func(e lists.Entry) bool {
 		return e.Last.Seq == 0 || e.Last.At.Before(walk.At)
 	})
+	// What was committed behind the position the feed tells afterwards, and in
+	// order: the walk may have passed what was created earlier and committed late.
+	told := make(map[id.Conversation]int64, len(active))
+	for _, e := range active {
+		told[e.Conversation] = e.Last.Seq
+	}
+	s.Feed.EndsAt(next.Position, told)
 	var oldest []sequence.Message // of what was read so far
 	for some := range slices.Chunk(active, together) {
 		var upTo time.Time
@@ -192,6 +199,7 @@ func (s *Service) fromRows(
 		if err != nil {
 			return Timeline{}, fmt.Errorf("read what was created since %s: %w", walk.At, err)
 		}
+		found = slices.DeleteFunc(found, func(m sequence.Message) bool { return m.ID.Seq > told[m.ID.Conversation] })
 		oldest = append(oldest, found...)
 		slices.SortFunc(oldest, func(a, b sequence.Message) int {
 			return cmp.Or(a.CreatedAt.Compare(b.CreatedAt),

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"chatplatform.io/chat-svc/internal/id"
@@ -110,6 +111,24 @@ func (f *Feed) Between(after, upTo Position) (found []Event, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.ring.between(after, upTo)
+}
+
+// EndsAt lowers the numbers of the last messages of conversations to those that
+// had been told at a position, as far as that is still known.
+func (f *Feed) EndsAt(at Position, last map[id.Conversation]int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for c := range last {
+		if e, ok := f.table.entries[c]; ok {
+			last[c] = e.last.Seq
+		}
+	}
+	since, _ := f.ring.between(at, f.taken)
+	for _, e := range slices.Backward(since) {
+		if _, ok := last[e.Conversation]; ok && e.Kind == MessageSent {
+			last[e.Conversation] = e.Message.ID.Seq - 1
+		}
+	}
 }
 
 // Last gives the last message of a conversation where its document may be
