@@ -39,6 +39,7 @@ type auth struct {
 	lookups    atomic.Int64  // calls that asked for accounts
 	life       time.Duration // of the tokens
 	away       atomic.Bool
+	slow       atomic.Pointer[chan struct{}] // what those wait for, when it is set
 
 	mu      sync.Mutex
 	changes []accounts.Change
@@ -87,6 +88,9 @@ func (a *auth) serveAccounts(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.lookups.Add(1)
+	if slow := a.slow.Load(); slow != nil {
+		<-*slow
+	}
 	ids := asked.IDs
 	for _, name := range asked.Names {
 		if number, ok := strings.CutPrefix(name, "name-"); ok {

@@ -192,7 +192,8 @@ func (s *Server) wire(directKey []byte, cursors *paging.Codec) {
 	s.service = service
 	rest := restapi.New(service, verifier, cursors, s.polls)
 	s.rpc = rpcapi.New(rpcapi.Deps{
-		Chat: service, Accounts: s.accounts, Verifier: verifier, Cursors: cursors, Polled: s.polls.Polled, CatchUp: rest.CatchUp,
+		Chat: service, Accounts: s.accounts, Verifier: verifier, Cursors: cursors,
+		Polled: s.polls.Polled, CatchUp: rest.CatchUp, FoundNothing: restapi.FoundNothing,
 	})
 	s.Doors = program.NewDoors(program.DoorOptions{
 		Deps: s.deps, Serving: s.config.Serving, DevTokens: s.config.DevTokens, RPC: append(s.rpc.Methods(), rpcapi.EventPaths()...),

@@ -73,7 +73,7 @@ func allocations(t *testing.T, handler fasthttp.RequestHandler, ctx *fasthttp.Re
 }
 
 // What a poll that finds nothing costs beside a bare handler: no database call
-// (TestAPageIsOneQuery) and few allocations.
+// (TestCosts) and few allocations.
 func TestAnEmptyPollAllocatesLittle(t *testing.T) { // counts what the whole process allocates: not beside others
 	in := install(t)
 	handler := in.server(t, "POLL_BURST=100000000").Handler()

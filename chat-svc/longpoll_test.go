@@ -43,11 +43,13 @@ func measured(t *testing.T, i installation, environ ...string) (place, *promethe
 	return p, deps.Observer.Registry
 }
 
-// wait begins a long poll; what it is answered comes through the channel.
+// wait begins a long poll; what it is answered comes through the channel. It is
+// not made again: a wait that ends in 503 is no wait. So the server's clock must
+// be stopped.
 func (p person) wait(t *testing.T, next string) <-chan *svctest.Response {
 	t.Helper()
 	answers := make(chan *svctest.Response, 1)
-	go func() { answers <- p.ask(t, "GET", "/api/messages?wait=30&after="+next, nil) }()
+	go func() { answers <- p.do(t, "GET", "/api/messages?wait=30&after="+next, nil) }()
 	return answers
 }
 
@@ -139,6 +141,9 @@ func TestPollsThatReadAreShedBeforeSendsSuffer(t *testing.T) {
 	held.Wait()
 	shed := p.bob.want(t, 503, "GET", path+cursor, nil)
 	require.NotEmpty(t, shed.Header.Get("Retry-After"))
+	for _, path := range []string{path, "/api/messages?cursor="} {
+		p.bob.want(t, 400, "GET", path+"none", nil) // it waits for no place
+	}
 	p.bob.want(t, 200, "GET", "/api/messages", nil)
 	p.ann.say(t, conversation, "a send")
 	slow.Store(false)
@@ -184,4 +189,38 @@ func TestCatchingUpThatReadsTakesAPlace(t *testing.T) {
 	require.NotEmpty(t, shed.Header.Get("Retry-After"))
 	p.ann.say(t, p.ann.group(t, p.eve.id), "hello")
 	require.Contains(t, string((<-waiting).Body), "hello")
+}
+
+// The history of a chat takes a place while it reads, and not while it asks who
+// its senders are.
+func TestAHistoryHoldsNoPlaceWhileItAsksForNames(t *testing.T) {
+	t.Parallel()
+	i := install(t)
+	p, _ := measured(t, i, "POLL_MAX_READING=1")
+	elsewhere := i.as(t, document.Client(t, i.server(t).Handler()), 5)
+	chat := elsewhere.chat(t, p.bob)
+	elsewhere.first(t, chat)
+	names := make(chan struct{})
+	p.auth.slow.Store(&names)
+	asked := p.auth.lookups.Load()
+	reading := make(chan *svctest.Response, 1)
+	go func() { reading <- p.bob.rpc(t, "getChatHistory", object{"chat_id": chat}) }()
+	require.Eventually(t, func() bool { return p.auth.lookups.Load() > asked }, 30*time.Second, time.Millisecond)
+	other := p.eve.do(t, "GET", "/api/messages", nil)
+	close(names)
+	require.Equal(t, 200, (<-reading).Status)
+	require.Equal(t, 200, other.Status, "%s", other.Body)
+}
+
+func TestAHistoryWithoutMessagesFoundNothing(t *testing.T) {
+	t.Parallel()
+	p, registry := measured(t, install(t))
+	chat := p.ann.chat(t, p.bob)
+	first := p.ann.first(t, chat)
+	empty := func() float64 { return metric(t, registry, "chat_poll_empty_total") }
+	before := empty()
+	p.bob.result(t, "getChatHistory", object{"chat_id": chat})
+	require.Equal(t, before, empty())
+	p.bob.result(t, "getChatHistory", object{"chat_id": chat, "before": first})
+	require.Equal(t, before+1, empty(), "there is nothing before the first message")
 }

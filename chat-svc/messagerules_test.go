@@ -53,6 +53,16 @@ func (b rulebook) withdraw(who person, age time.Duration) attempt {
 	return b.change(who, b.bob, age, "DELETE", withdrawal())
 }
 
+// behind lets who say something while blocker has blocked target, and takes the
+// block back.
+func (b rulebook) behind(blocker person, target string, who person) attempt {
+	return func(t *testing.T) *svctest.Response {
+		block := blocker.block(t, target)
+		defer blocker.unblock(t, block)
+		return b.say(who, nil)(t)
+	}
+}
+
 func (b rulebook) read(who person) attempt {
 	return func(t *testing.T) *svctest.Response {
 		return who.ask(t, "GET", "/api/conversations/"+b.group+"/messages", nil)
@@ -88,6 +98,8 @@ func (b rulebook) rules() []rule {
 		{"at most 50 are mentioned", b.say(ann, mention(50, bob)), 201, b.say(ann, mention(51, bob)), "400 INVALID_REQUEST"},
 		{"members are mentioned", b.say(ann, mention(1, bob)), 201, b.say(ann, mention(1, eve)), "400 INVALID_REQUEST"},
 		{"the sender is a member", b.say(bob, nil), 201, b.say(eve, nil), "404 NOT_FOUND"},
+		{"the sender has not blocked the conversation", b.behind(ann, b.group, bob), 201, b.behind(bob, b.group, bob), "403 BLOCKED"},
+		{"no member has blocked the sender", b.behind(eve, bob.id, bob), 201, b.behind(ann, bob.id, bob), "403 BLOCKED"},
 		{"the reader is a member", b.read(bob), 200, b.read(eve), "404 NOT_FOUND"},
 		{"only the sender edits", b.edit(bob, 0, "x"), 200, b.edit(ann, 0, "x"), "403 FORBIDDEN"},
 		{"an edit comes within 15 minutes", b.edit(bob, 15*time.Minute, "x"), 200, b.edit(bob, 15*time.Minute+milli, "x"), "403 EDIT_WINDOW_EXPIRED"},

@@ -163,11 +163,10 @@ func TestCatchUpTokensThatAreRefused(t *testing.T) {
 
 func TestLongPoll(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p, registry := measured(t, install(t))
 	other := document.Client(t, p.server(t).Handler())
 	conversation, quiet := p.ann.group(t, p.bob.id), p.ann.group(t, p.bob.id)
 	p.ann.say(t, conversation, "before")
-	p.trusted(t)
 	for name, path := range map[string]string{
 		"all conversations": "/api/messages", "one conversation": "/api/conversations/" + conversation + "/messages",
 	} {
@@ -176,10 +175,12 @@ func TestLongPoll(t *testing.T) {
 			p.bob.want(t, 200, "GET", path, nil).Into(t, &page)
 			waiting := path + "?wait=30&after=" + page.Next
 			answers := make(chan *svctest.Response, 1)
-			go func() { answers <- p.bob.ask(t, "GET", waiting, nil) }()
+			go func() { answers <- p.bob.do(t, "GET", waiting, nil) }()
+			require.Eventually(t, func() bool { return metric(t, registry, "chat_poll_waiting") == 1 }, patience, time.Millisecond)
 			p.as(t, other, 1).say(t, conversation, "from another replica")
 			select {
 			case answer := <-answers:
+				require.Equal(t, 200, answer.Status, "%s", answer.Body)
 				answer.Into(t, &page)
 				require.Equal(t, []string{"from another replica"}, texts(page.Messages))
 			case <-time.After(patience):

@@ -57,7 +57,9 @@ func delivery() scenario {
 		p50.latency(took)
 		p99 := row{Work: "the same; p99", Figure: microseconds(took.p99), Unit: "µs", Yardstick: microseconds(bare.p99), Target: "≤ yardstick + 15,000 µs"}
 		p99.Ratio = p99.Figure / p99.Yardstick
-		return []row{p50, p99}, talk.check()
+		door := row{Work: "of these, from the sender's answer on"}
+		door.latency(latenciesOf(h.waits))
+		return []row{p50, p99, door}, talk.check()
 	}}
 }
 
@@ -66,16 +68,17 @@ func delivery() scenario {
 func (w *world) paceBoth(ctx context.Context, ours, yardstick operation, yardstickRate int) (_, _ latencies, err error) {
 	each := time.Second * time.Duration(w.messages) / time.Duration(deliveryRate*w.rounds)
 	halves := []struct {
+		name string
 		op   operation
 		rate int
 		laps []latencies
-	}{{op: ours, rate: deliveryRate}, {op: yardstick, rate: yardstickRate}}
+	}{{name: "messages", op: ours, rate: deliveryRate}, {name: "their yardstick", op: yardstick, rate: yardstickRate}}
 	for n := range w.rounds {
 		for i := range halves {
 			half := &halves[(i+n)%len(halves)]
 			lap, err := paced(ctx, half.rate, each, half.op)
 			if err != nil {
-				return latencies{}, latencies{}, err
+				return latencies{}, latencies{}, fmt.Errorf("%s, %d a second: %w", half.name, half.rate, err)
 			}
 			half.laps = append(half.laps, lap)
 		}
@@ -100,6 +103,7 @@ type hearing struct {
 	mu    sync.Mutex
 	last  map[string]int64         // number, of each conversation
 	heard map[string]chan struct{} // of each message that was not waited for yet; closed when it has come
+	waits []time.Duration          // of all that were
 }
 
 func (h *hearing) hear(_ int, frame []byte) error {
@@ -134,6 +138,7 @@ func (h *hearing) of(id string) chan struct{} {
 // wait waits until a message was told that was acknowledged.
 func (h *hearing) wait(ctx context.Context, id string) error {
 	id = strings.TrimPrefix(id, "msg_")
+	began := time.Now()
 	h.mu.Lock()
 	heard := h.of(id)
 	h.mu.Unlock()
@@ -147,5 +152,6 @@ func (h *hearing) wait(ctx context.Context, id string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.heard, id)
+	h.waits = append(h.waits, time.Since(began))
 	return nil
 }

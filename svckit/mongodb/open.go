@@ -14,6 +14,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
 
 	"chatplatform.io/svckit/fault"
 )
@@ -31,8 +32,12 @@ const (
 	blip = time.Second
 	// openWait is how long a service that starts waits for its database: primaries
 	// are elected in up to twelve seconds.
-	openWait        = 15 * time.Second
+	openWait = 15 * time.Second
+	// openPause lies between its tries, which may fail at once.
+	openPause       = 200 * time.Millisecond
 	disconnectGrace = 5 * time.Second
+
+	authenticationFailed = 18 // a code of the server
 )
 
 // Settings say where a database is and how much of it a service may use.
@@ -58,7 +63,8 @@ type DB struct {
 }
 
 // Open connects and reaches the database once; with the database away it is
-// fault.ErrUnavailable after 15 s. Settings without a timeout or a pool size get
+// fault.ErrUnavailable after 15 s; a user or a password that it does not take is
+// an error at once. Settings without a timeout or a pool size get
 // 5 s and 100. Metrics are registered on reg, which must not have them yet. The
 // caller owns the DB and must Close it.
 //
@@ -93,13 +99,23 @@ func Open(ctx context.Context, s Settings, logger *slog.Logger, reg prometheus.R
 	return db, nil
 }
 
-// await pings until there is an answer, for openWait at most.
+// await pings until there is an answer, for openWait at most. A secret that the
+// database does not take is not tried again.
 func (db *DB) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openWait)
 	defer cancel()
 	for {
-		if err := db.Ping(ctx); err == nil || ctx.Err() != nil {
+		err := db.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		if said, ok := errors.AsType[driver.Error](err); ok && said.Code == authenticationFailed {
+			return fmt.Errorf("the user or the password in MONGODB_URI is wrong: %w", said)
+		}
+		select {
+		case <-ctx.Done():
 			return err
+		case <-time.After(openPause):
 		}
 	}
 }
@@ -147,7 +163,9 @@ func (db *DB) Ping(ctx context.Context) error {
 // Reachable is fault.ErrUnavailable, at once, while the database is away: no
 // server that takes writes has been known for a second. Who asks before an
 // operation does not wait for a server only to hear the same. A server that
-// hangs, instead of being gone, is noticed after 3 s.
+// refuses or cuts connections is noticed at once, one that takes them and does
+// not answer after about 4 s; what is under way when it begins to hang ends after
+// Settings.Timeout and 2 s more at most.
 func (db *DB) Reachable() error {
 	if lost := db.metrics.lost.Load(); lost != nil && time.Since(*lost) > blip {
 		return fault.ErrUnavailable.Because(errors.New("the database is away"))

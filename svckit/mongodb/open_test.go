@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"testing"
 	"time"
 
@@ -38,6 +39,16 @@ func TestOpenRefuses(t *testing.T) {
 			require.NotContains(t, err.Error(), "pa55word")
 		})
 	}
+	t.Run("a wrong password", func(t *testing.T) {
+		t.Parallel()
+		uri, err := url.Parse(svctest.Settings(t).URI)
+		require.NoError(t, err)
+		uri.User = url.UserPassword("nobody", "pa55word")
+		_, err = mongodb.Open(t.Context(), mongodb.Settings{URI: uri.String(), Database: "d"}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		require.ErrorContains(t, err, "the user or the password in MONGODB_URI is wrong")
+		require.NotErrorIs(t, err, fault.ErrUnavailable, "it does not pass")
+		require.NotContains(t, err.Error(), "pa55word")
+	})
 	t.Run("a database that stays away", func(t *testing.T) {
 		t.Parallel()
 		uri, proxy := svctest.NewProxy(t, svctest.Settings(t).URI)

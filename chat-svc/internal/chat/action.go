@@ -21,8 +21,8 @@ type ActionStore interface {
 
 // Act tells the members of a conversation what the caller is doing there:
 // "typing", or anything else for nothing any more. It is told to whom may be
-// sent, at best effort and once; the same again within a second goes nowhere and
-// counts as nothing. Faults: fault.ErrNotFound where the caller is no member,
+// sent, at best effort and once; the same again within a second of when it was
+// told goes nowhere and counts as nothing. Faults: fault.ErrNotFound where the caller is no member,
 // fault.ErrInvalid, ErrBlocked, fault.ErrRateLimited.
 func (s *Service) Act(ctx context.Context, caller id.Account, c id.Conversation, action string) error {
 	if utf8.RuneCountInString(action) > MaxAction {
@@ -37,11 +37,16 @@ func (s *Service) Act(ctx context.Context, caller id.Account, c id.Conversation,
 	if err := s.mayWrite(ctx, caller, c); err != nil {
 		return err
 	}
-	if _, news := s.Actions.Take(c.String() + string(caller) + action); !news {
+	same := c.String() + string(caller) + action
+	if s.Actions.Wait(same) > 0 {
 		return nil
 	}
 	if err := s.mayWriteNow(caller, 1); err != nil {
 		return err
 	}
-	return s.Store.TellAction(ctx, c, caller, action, s.now())
+	if err := s.Store.TellAction(ctx, c, caller, action, s.now()); err != nil {
+		return err
+	}
+	s.Actions.Take(same) // what nobody was told may be said again at once
+	return nil
 }

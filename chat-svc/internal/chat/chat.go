@@ -73,8 +73,9 @@ type Deps struct {
 	Distrusted func(reason string)
 	// Count hears, for metrics, how many messages a deed was done to.
 	Count func(d Deed, messages int)
-	// Reading takes a place among those who read many messages at once, until
-	// release; fault.ErrUnavailable where there are too many.
+	// Reading takes a place among those who read many messages at once, or lists
+	// that memory would have, until release; fault.ErrUnavailable where there are
+	// too many.
 	Reading func(ctx context.Context) (release func(), err error)
 	// Sends limits the messages of each account, its changes of messages and
 	// blocks, and its actions.

@@ -46,7 +46,7 @@ func (s *Service) listPage(ctx context.Context, caller id.Account, from *ListPag
 	if reason == "" {
 		page, err = s.listed(ctx, caller, behind, limit+1)
 	} else if err = s.distrust(reason); err == nil {
-		page, err = s.Store.Views(ctx, caller, behind, limit+1)
+		page, err = s.views(ctx, caller, behind, limit+1)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -68,6 +68,16 @@ func (s *Service) listPage(ctx context.Context, caller id.Account, from *ListPag
 func (s *Service) distrust(reason string) error {
 	s.Distrusted(reason)
 	return s.Store.Reachable()
+}
+
+// views reads a page; its reader takes a place among those who read much.
+func (s *Service) views(ctx context.Context, caller id.Account, behind *Position, limit int) ([]View, error) {
+	release, err := s.Reading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return s.Store.Views(ctx, caller, behind, limit)
 }
 
 // listed makes a page in memory, with what lists keep of each conversation.
@@ -126,6 +136,15 @@ func (s *Service) ListVersion(caller id.Account) (uint64, bool) {
 		return 0, false
 	}
 	return s.Lists.Version(caller)
+}
+
+// Track keeps the caller's lists in memory from now on, where memory is trusted,
+// so that their version is known when they are asked for again. It costs reads
+// where they are not there yet.
+func (s *Service) Track(ctx context.Context, caller id.Account) {
+	if s.Feed.Healthy() == "" {
+		s.Lists.Track(ctx, caller)
+	}
 }
 
 // compare orders positions as lists do: newest first.

@@ -64,6 +64,35 @@ func TestAListGoesOnBehindWhatWasClosed(t *testing.T) {
 	}
 }
 
+// Who reads lists while memory is not trusted takes one of few places, for as
+// long as it reads.
+func TestAListThatIsReadTakesAPlace(t *testing.T) {
+	t.Parallel()
+	service, store := newService(t, time.Now) // its feed is not followed
+	_, err := service.Create(t.Context(), account(1), chat.NewConversation{Type: chat.Group, Members: []id.Account{account(2)}})
+	require.NoError(t, err)
+	places := make(chan struct{}, 1)
+	service.Reading = func(context.Context) (func(), error) {
+		select {
+		case places <- struct{}{}:
+			return func() { <-places }, nil
+		default:
+			return nil, fault.ErrUnavailable
+		}
+	}
+	taken := 0
+	store.late = func() { taken += len(places) }
+	page, _, err := service.Conversations(t.Context(), account(2), nil, 10)
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	require.Equal(t, 1, taken)
+	require.Empty(t, places)
+	places <- struct{}{}
+	_, _, err = service.Conversations(t.Context(), account(2), nil, 10)
+	require.ErrorIs(t, err, fault.ErrUnavailable)
+	require.Equal(t, 1, taken)
+}
+
 // The first page of one conversation does not need the lists of its reader.
 func TestAPageWithoutLists(t *testing.T) {
 	t.Parallel()
@@ -71,6 +100,7 @@ func TestAPageWithoutLists(t *testing.T) {
 	_, err := r.Send(t.Context(), account(1), chat.NewMessage{Conversation: &r.group, Content: "x"})
 	require.NoError(t, err)
 	r.slow.memberships = fault.ErrUnavailable
+	r.Track(t.Context(), account(2))
 	page, _, err := r.History(t.Context(), account(2), r.group, 0, 10)
 	require.NoError(t, err)
 	require.Len(t, page.Messages, 1)

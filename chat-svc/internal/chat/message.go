@@ -236,9 +236,6 @@ func (s *Service) History(ctx context.Context, caller id.Account, c id.Conversat
 		return Timeline{}, 0, err
 	}
 	at := s.Feed.Applied()
-	if from == 0 && s.Feed.Healthy() == "" {
-		s.Lists.Track(ctx, caller) // the next poll of a first page kept in memory is answered from there
-	}
 	blocked, err := s.blockedBy(ctx, caller)
 	if err != nil {
 		return Timeline{}, 0, err

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,8 @@ type replica struct {
 	commands *svctest.Commands // of its requests; the feed has another connection
 	feed     *svctest.Proxy
 	clock    *svctest.Clock
-	told     chan events.Event // what changes rights, when the feed has told it
+	told     chan events.Event                  // what changes rights, when the feed has told it
+	telling  atomic.Pointer[func(events.Event)] // is called while the feed tells it
 	group    id.Conversation
 }
 
@@ -38,7 +40,13 @@ type slow struct {
 	*mongostore.Store
 	looked, goOn chan struct{}
 	rows         atomic.Int64
-	memberships  error // that reading an account's conversations ends in
+	memberships  error                           // that reading an account's conversations ends in
+	from         atomic.Pointer[events.Position] // the last position that was read from
+}
+
+func (s *slow) From(ctx context.Context, p events.Position, read func(context.Context) error) error {
+	s.from.Store(&p)
+	return s.Store.From(ctx, p, read)
 }
 
 func (s *slow) Member(ctx context.Context, c id.Conversation, a id.Account) (chat.Member, error) {
@@ -83,6 +91,9 @@ func newReplica(t *testing.T) *replica {
 func (r *replica) listen(e events.Event) {
 	switch e.Kind {
 	case events.MemberSet, events.MemberGone, events.BlocksChanged, events.ConversationClosed:
+		if telling := r.telling.Load(); telling != nil {
+			(*telling)(e)
+		}
 		r.told <- e
 	}
 }
@@ -179,6 +190,32 @@ func TestRightsThatEndWhileTheyAreRead(t *testing.T) {
 	require.NoError(t, <-answered, "it was a member when it asked")
 	r.slow.looked = nil
 	require.ErrorIs(t, r.look(t, account(2)), fault.ErrNotFound)
+}
+
+// What is read while the feed tells of a change, when rights have ended what they
+// knew and the change does not count as applied yet, is read from that change on:
+// a database that lags would otherwise give what was ended.
+func TestRightsThatAreReadWhileTheFeedTells(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t)
+	r.remembers(t, account(2))
+	type read struct{ told, from events.Position }
+	reads := make(chan read, 1)
+	telling := func(e events.Event) {
+		if e.Kind == events.MemberGone {
+			_, _, err := r.Members(context.Background(), account(2), r.group, account(9), 1)
+			if errors.Is(err, fault.ErrNotFound) {
+				reads <- read{e.Position, *r.slow.from.Load()}
+			}
+			close(reads)
+		}
+	}
+	r.telling.Store(&telling)
+	r.elsewhere(t)
+	r.hear(t, events.MemberGone, account(2))
+	got, refused := <-reads
+	require.True(t, refused, "the removal shows")
+	require.False(t, got.from.Before(got.told), "read from %v, told of %v", got.from, got.told)
 }
 
 // Many who ask at once are answered by one read.

@@ -154,24 +154,24 @@ func (a *API) getMessages(c *fiber.Ctx) error {
 			return nil
 		}
 	}
+	list := cursorList{a.cursors, "messages of " + conversation.String(), caller(c)}
+	at, next, err := list.place(c) // its number is the one under which the page begins
+	if err != nil {
+		return err
+	}
 	release, err := a.polls.Read(c.UserContext())
 	if err != nil {
 		return err
 	}
 	defer release()
-	list := cursorList{a.cursors, "messages of " + conversation.String(), caller(c)}
-	var at place // its number is the one under which the page begins
-	if err := list.read(c, &at); err != nil {
-		return err
-	}
 	found, below, err := a.chat.History(c.UserContext(), caller(c), conversation, at.Seq, q.limit)
 	if err != nil {
 		return err
 	}
-	if q.cursor != "" {
-		if found.Next, err = at.Next.next(); err != nil {
-			return paging.ErrCursor.Because(err)
-		}
+	if q.cursor == "" {
+		a.chat.Track(c.UserContext(), caller(c)) // the next poll is answered from memory
+	} else {
+		found.Next = next
 	}
 	cursor, err := list.cursor(found.More, place{Seq: below, Next: nextBytesOf(found.Next)})
 	if err != nil {
@@ -188,6 +188,18 @@ type cursorList struct {
 	codec   *paging.Codec
 	name    string
 	account id.Account
+}
+
+// place decodes the cursor of a list of messages, and the next in it; both are
+// zero for the first page.
+func (l cursorList) place(c *fiber.Ctx) (at place, next chat.Next, err error) {
+	if err := l.read(c, &at); err != nil || c.Query("cursor") == "" {
+		return at, next, err
+	}
+	if next, err = at.Next.next(); err != nil {
+		return at, next, paging.ErrCursor.Because(err)
+	}
+	return at, next, nil
 }
 
 // read decodes the cursor in the query into place, where there is one.

@@ -44,6 +44,9 @@ func pollOf(c *fiber.Ctx) *Poll {
 	return poll
 }
 
+// FoundNothing notes that what is answered to a poll tells nothing.
+func FoundNothing(c *fiber.Ctx) { pollOf(c).Empty = true }
+
 // Polled puts a list of messages under the polling contract: first pages,
 // cursor pages and every list of both doors draw on one bucket per account. It
 // comes behind what checks the token.

@@ -179,22 +179,18 @@ func (a *API) getTimeline(c *fiber.Ctx) error {
 			return nil
 		}
 	}
+	list := cursorList{a.cursors, "messages", caller(c)}
+	at, next, err := list.place(c)
+	if err != nil {
+		return err
+	}
 	release, err := a.polls.Read(c.UserContext())
 	if err != nil {
 		return err
 	}
 	defer release()
-	list := cursorList{a.cursors, "messages", caller(c)}
-	var at place
-	if err := list.read(c, &at); err != nil {
-		return err
-	}
 	var from *chat.Page
 	if q.cursor != "" {
-		next, err := at.Next.next()
-		if err != nil {
-			return paging.ErrCursor.Because(err)
-		}
 		from = &chat.Page{Behind: chat.TimelinePosition{At: at.At, Conversation: at.Conversation, Seq: at.Seq}, Next: next}
 	}
 	found, err := a.chat.Timeline(c.UserContext(), caller(c), from, q.limit)

@@ -133,8 +133,8 @@ func (a *API) getChatHistory(c *fiber.Ctx) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer release()
 	found, below, err := a.chat.History(c.UserContext(), caller(c), wanted, from, limit)
+	release()
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +144,9 @@ func (a *API) getChatHistory(c *fiber.Ctx) (any, error) {
 	}
 	if found.More {
 		page.NextCursor = id.Message{Conversation: wanted, Seq: below}.Bare()
+	}
+	if len(page.Items) == 0 {
+		a.foundNothing(c)
 	}
 	a.chat.Count(chat.Delivered, len(page.Items))
 	return page, nil

@@ -25,11 +25,16 @@ type API struct {
 	cursors  *paging.Codec
 	polled   Polled
 	catchUp  CatchUp
+
+	foundNothing FoundNothing
 }
 
 // Polled puts a list of messages, named by its route, under the polling
 // contract (docs/api/chat.md#poll).
 type Polled func(route string, next fiber.Handler) fiber.Handler
+
+// FoundNothing notes that what is answered to a poll tells nothing.
+type FoundNothing func(*fiber.Ctx)
 
 // CatchUp makes what the lists of messages take as after: behind a position, for
 // an account.
@@ -43,11 +48,16 @@ type Deps struct {
 	Cursors  *paging.Codec
 	Polled   Polled
 	CatchUp  CatchUp
+
+	FoundNothing FoundNothing
 }
 
 // New makes the door.
 func New(d Deps) *API {
-	return &API{chat: d.Chat, accounts: d.Accounts, verifier: d.Verifier, cursors: d.Cursors, polled: d.Polled, catchUp: d.CatchUp}
+	return &API{
+		chat: d.Chat, accounts: d.Accounts, verifier: d.Verifier, cursors: d.Cursors,
+		polled: d.Polled, catchUp: d.CatchUp, foundNothing: d.FoundNothing,
+	}
 }
 
 // A method has a name, the scopes of which a caller needs one, and a handler
