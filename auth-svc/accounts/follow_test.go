@@ -48,6 +48,7 @@ func TestAFollowerBeginsAnewWhereItsPositionIsRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(file, []byte("0123456789abcdef0123456789abcdef"), 0o600))
 	clock := svctest.NewClock()
+	clock.Stop() // since is told in whole seconds
 	client := New(Settings{URL: server.URL, SecretFile: file}, Deps{Service: "chat-svc", Logger: slog.New(slog.DiscardHandler), Now: clock.Now})
 	t.Cleanup(client.Close)
 	ctx, stop := context.WithCancel(t.Context())
