@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -83,14 +84,14 @@ func (w *world) copyIndexes(ctx context.Context, db *mongodb.DB, collection stri
 	if err != nil {
 		return fmt.Errorf("list the indexes of %s: %w", collection, err)
 	}
-	var listed []bson.M
+	var listed []bson.D // in their order: the engine takes another one for another index
 	if err := cursor.All(ctx, &listed); err != nil {
 		return fmt.Errorf("list the indexes of %s: %w", collection, err)
 	}
 	var wanted bson.A
 	for _, index := range listed {
-		if index["name"] != "_id_" {
-			delete(index, "ns")
+		index = slices.DeleteFunc(index, func(e bson.E) bool { return e.Key == "ns" })
+		if !slices.Contains(index, bson.E{Key: "name", Value: "_id_"}) {
 			wanted = append(wanted, index)
 		}
 	}
