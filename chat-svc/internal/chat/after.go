@@ -132,14 +132,14 @@ func (s *Service) fromFeed(
 		mine[e.Conversation] = true
 	}
 	veil := s.newVeil(blocked)
-	changed := asTheyAre(told)
+	changed := events.Changed(told)
 	found := Timeline{Next: Next{Position: upTo, Above: maps.Clone(next.Above)}}
 	var last events.Position
 	for _, e := range told {
 		if e.Kind != events.MessageSent || !mine[e.Conversation] || e.Message.ID.Seq <= next.Above[e.Conversation] {
 			continue
 		}
-		m := cmp.Or(changed[e.Message.ID], e.Message)
+		m := cmp.Or(changed[e.Message.ID].Message, e.Message)
 		if hidden, err := veil.hides(ctx, m); err != nil {
 			return Timeline{}, err
 		} else if hidden || m.Withdrawn {
@@ -155,17 +155,6 @@ func (s *Service) fromFeed(
 		return s.Feed.Told(c, seq, found.Next.Position)
 	})
 	return found, nil
-}
-
-// asTheyAre are the messages that were changed, as they were told last.
-func asTheyAre(told []events.Event) map[id.Message]*sequence.Message {
-	changed := map[id.Message]*sequence.Message{}
-	for _, e := range told {
-		if e.Kind == events.MessageChanged {
-			changed[e.Message.ID] = e.Message
-		}
-	}
-	return changed
 }
 
 // fromRows reads what was created since an instant, oldest first. However many

@@ -98,3 +98,14 @@ func (e Event) whenAt(newest Position) Event {
 	}
 	return e
 }
+
+// Changed gives what told last of each message that was changed among events.
+func Changed(told []Event) map[id.Message]Event {
+	changed := map[id.Message]Event{}
+	for _, e := range told {
+		if e.Kind == MessageChanged {
+			changed[e.Message.ID] = e
+		}
+	}
+	return changed
+}

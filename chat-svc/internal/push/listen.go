@@ -141,7 +141,7 @@ func (h *Hub[F]) missed(c *Connection[F], upTo events.Position, known *knowledge
 	if !ok {
 		return gap
 	}
-	now := asTheyAre(found)
+	now := events.Changed(found)
 	var missed []*item[F]
 	for _, e := range found {
 		known.makings.tell(e, func(i *item[F], to audience) {
@@ -166,18 +166,6 @@ func (k *knowledge[F]) hears(c *Connection[F], to audience) bool {
 	}
 	_, member := k.member[to.conversation]
 	return member
-}
-
-// asTheyAre are the messages that were changed, each as the last of the events
-// has it.
-func asTheyAre(found []events.Event) map[id.Message]events.Event {
-	now := map[id.Message]events.Event{}
-	for _, e := range found {
-		if e.Kind == events.MessageChanged {
-			now[e.Message.ID] = e
-		}
-	}
-	return now
 }
 
 // current has an item tell of a message as it is now; false where it was

@@ -40,10 +40,7 @@ func (e *Events) getSocket(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	answer := http.Header{}
-	for _, name := range []string{"X-Request-Id"} {
-		answer.Set(name, string(c.Response().Header.Peek(name)))
-	}
+	answer := http.Header{"X-Request-Id": {string(c.Response().Header.Peek("X-Request-Id"))}}
 	c.Context().HijackSetNoResponse(true)
 	c.Context().Hijack(func(hijacked net.Conn) {
 		taken := httpserver.Take(hijacked)
